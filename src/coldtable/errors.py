@@ -1,0 +1,181 @@
+"""The exception tree: every error that a person can meet.
+
+Each class carries a stable ``code``, the process ``exit_code`` of ``docs/exit-codes.md``, a ``hint``
+that says what to do next, and whether trying again can help. The message says what was wrong and
+where; the hint is printed under it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ColdtableError(Exception):
+    """The root: something failed for a reason that we can name."""
+
+    code: ClassVar[str] = "Failed"
+    exit_code: ClassVar[int] = 1
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(ColdtableError):
+    """The command line asks for something that makes no sense."""
+
+    code = "Usage"
+    exit_code = 2
+
+
+class PartialError(ColdtableError):
+    """Some tables worked and some did not; the report names each."""
+
+    code = "Partial"
+    exit_code = 3
+    retryable = True
+
+
+class DamagedError(ColdtableError):
+    """Bytes are missing or wrong."""
+
+    code = "Damaged"
+    exit_code = 5
+
+
+class ConfigError(ColdtableError):
+    """The configuration is missing or wrong."""
+
+    code = "Config"
+    exit_code = 10
+
+
+class ParameterMissing(ConfigError):
+    """A parameter that has no default is not there."""
+
+    code = "ParameterMissing"
+
+
+class ParameterInvalid(ConfigError):
+    """A parameter is there and cannot be used."""
+
+    code = "ParameterInvalid"
+
+
+class PitrDisabled(ConfigError):
+    """The table keeps no point-in-time history, so there is nothing to export."""
+
+    code = "PitrDisabled"
+
+
+class MomentNotRestorable(ConfigError):
+    """PITR does not reach the moment: too old, or not settled yet."""
+
+    code = "MomentNotRestorable"
+    retryable = True
+
+
+class AccessDenied(ColdtableError):
+    """AWS refused. ``action`` is the IAM action that is missing."""
+
+    code = "AccessDenied"
+    exit_code = 11
+
+    def __init__(self, message: str, *, action: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.action = action
+
+
+class NoCredentials(ColdtableError):
+    """There are no AWS credentials, or they are not valid."""
+
+    code = "NoCredentials"
+    exit_code = 11
+
+
+class NotFound(ColdtableError):
+    """Something that was named does not exist."""
+
+    code = "NotFound"
+    exit_code = 12
+
+
+class TableNotFound(NotFound):
+    """The table does not exist in this account and region."""
+
+    code = "TableNotFound"
+
+
+class BucketNotFound(NotFound):
+    """The bucket does not exist."""
+
+    code = "BucketNotFound"
+
+
+class StackNotFound(NotFound):
+    """The stack does not exist."""
+
+    code = "StackNotFound"
+
+
+class Conflict(ColdtableError):
+    """Somebody else got there first, or the thing is in a state that forbids it."""
+
+    code = "Conflict"
+    exit_code = 13
+
+
+class LimitReached(ColdtableError):
+    """A quota or a size limit of AWS is reached."""
+
+    code = "LimitReached"
+    exit_code = 14
+    retryable = True
+
+
+class Throttled(LimitReached):
+    """AWS still throttled after every retry."""
+
+    code = "Throttled"
+
+
+class ExportFailed(ColdtableError):
+    """AWS accepted the export and then failed it; the message has its failure code."""
+
+    code = "ExportFailed"
+    retryable = True
+
+
+class StackFailed(ColdtableError):
+    """CloudFormation could not bring the stack to the wanted state."""
+
+    code = "StackFailed"
+
+
+class CheckFailed(ColdtableError):
+    """Something was deployed and is not as it should be."""
+
+    code = "CheckFailed"
+
+
+class WaitTimeout(ColdtableError):
+    """What was waited for did not happen in time; it may still."""
+
+    code = "WaitTimeout"
+    retryable = True
+
+
+class ServiceFailed(ColdtableError):
+    """AWS answered with an error that we have no better word for, or did not answer."""
+
+    code = "ServiceFailed"
+    retryable = True
+
+
+class NotInstalled(ColdtableError):
+    """An optional part is needed and not installed."""
+
+    code = "NotInstalled"
+    exit_code = 10
