@@ -1,0 +1,1 @@
+"""The cellar: the only room with the AWS SDK. It implements the windows of ``ports``."""

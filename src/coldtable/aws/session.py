@@ -1,0 +1,56 @@
+"""Clients of the AWS SDK: made late, with our own retries, honouring both region variables."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from botocore.config import Config
+from botocore.session import Session
+
+from coldtable.aws.errors import translated
+
+# botocore's defaults changed between releases (DynamoDB 4 attempts, others 3), so ours are
+# explicit. Export calls throttle after about 20 quick ones [QUIRKS].
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": 10}
+
+
+class AwsSession:
+    """Where clients come from. One per process; making a client costs tens of milliseconds."""
+
+    def __init__(
+        self,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        endpoint_url: str | None = None,
+        connections: int = 10,
+    ) -> None:
+        # boto3's own session is botocore's with resources on top, which nothing here needs: the
+        # import alone costs a cold start about 20 ms.
+        self._session = Session(profile=profile)
+        self._region = region or os.environ.get("AWS_REGION")
+        self._endpoint_url = endpoint_url
+        self._config = Config(
+            retries=_RETRIES,
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=connections,
+            user_agent_extra="coldtable",
+        )
+
+    def client(self, service: str) -> Any:
+        """A client of ``service``. The caller annotates it with its type."""
+        with translated(service):
+            return self._session.create_client(
+                service,
+                region_name=self._region,
+                endpoint_url=self._endpoint_url,
+                config=self._config,
+            )
+
+    @property
+    def region(self) -> str:
+        """The region that clients get. Raises ``ConfigError`` if none is set."""
+        with translated("sts"):
+            return str(self.client("sts").meta.region_name)

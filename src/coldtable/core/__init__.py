@@ -1,0 +1,1 @@
+"""The study: pure functions over the nouns. No IO; ``now`` is an argument."""

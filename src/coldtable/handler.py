@@ -1,0 +1,151 @@
+"""A door: the Lambda. One event in, one run of exports, one report out.
+
+The schedule's event is ``{"source": "coldtable.schedule", "scheduledTime": "…Z", …}``. Invoked by
+the schedule a run with failures raises after it has reported: the invocation is asynchronous, so
+only an exception reaches Lambda's retry, the Errors metric, the alarm and the dead-letter queue.
+Anybody else gets the report as the response, with status code 500.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from coldtable.aws.exporter import DynamoDbExporter
+from coldtable.aws.parameters import SsmParameters
+from coldtable.aws.session import AwsSession
+from coldtable.core.request import iso
+from coldtable.core.schedule import latest_moment
+from coldtable.core.settings import parse_path, parse_settings
+from coldtable.errors import ColdtableError, ParameterInvalid, PartialError
+from coldtable.model import ExportReport, FailedTable, StartedExport
+from coldtable.ops.export import AT_A_TIME, export_tables
+
+SCHEDULE = "coldtable.schedule"
+PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
+
+log = logging.getLogger("coldtable.handler")
+logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001  Lambda's form
+    """Export every table of the settings at the latest moment of their rule.
+
+    Returns ``{"statusCode": 200 or 500, "body": JSON}``; for the schedule, raises instead of 500.
+    """
+    by_schedule = event.get("source") == SCHEDULE
+    try:
+        report = _run(event)
+    except ColdtableError as error:
+        log.error(error.message, extra={"code": error.code, "hint": error.hint})
+        if by_schedule:
+            raise
+        return _response(500, _failure(error))
+    if not report.failed:
+        return _response(200, _success(report))
+    body = _mixed(report)
+    if by_schedule:
+        first = report.failed[0]
+        raise PartialError(
+            f"{body['message']}: " + "; ".join(f"{f.table}: {f.error}" for f in report.failed),
+            hint=first.hint,
+        )
+    return _response(500, body)
+
+
+def _run(event: dict[str, Any]) -> ExportReport:
+    path = parse_path(os.environ.get(PATH_VARIABLE, ""))
+    settings = parse_settings(path, _parameters().read(path))
+    moment = latest_moment(settings.rule, _scheduled_time(event))
+    log.info(
+        "run",
+        extra={"moment": iso(moment), "tables": settings.tables, "bucket": settings.bucket},
+    )
+    return export_tables(settings, settings.tables, moment, _exporter())
+
+
+def _scheduled_time(event: dict[str, Any]) -> datetime:
+    """The event's ``scheduledTime`` as EventBridge Scheduler writes it; now, if it has none."""
+    text = event.get("scheduledTime")
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901  naive, so refused below
+    if moment.tzinfo is None:
+        raise ParameterInvalid(
+            f"The event's scheduledTime {text!r} is not a time with its offset",
+            hint="The schedule's input must have <aws.scheduler.scheduled-time> there; by hand, "
+            "write it like 2026-11-01T04:00:00Z",
+        )
+    return moment.astimezone(UTC)
+
+
+@cache
+def _session() -> AwsSession:
+    return AwsSession(connections=AT_A_TIME)
+
+
+@cache
+def _parameters() -> SsmParameters:
+    return SsmParameters(_session().client("ssm"))
+
+
+@cache
+def _exporter() -> DynamoDbExporter:
+    return DynamoDbExporter(_session().client("dynamodb"))
+
+
+def _response(status: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {"statusCode": status, "body": json.dumps(body)}
+
+
+def _success(report: ExportReport) -> dict[str, Any]:
+    count = len(report.started)
+    return {
+        "message": f"{count} export{'' if count == 1 else 's'} started",
+        "exports": [_started(line) for line in report.started],
+    }
+
+
+def _mixed(report: ExportReport) -> dict[str, Any]:
+    total = len(report.started) + len(report.failed)
+    return {
+        "message": f"{len(report.failed)} of {total} tables could not be exported",
+        "successfulExports": [_started(line) for line in report.started],
+        "failedExports": [_failed(line) for line in report.failed],
+    }
+
+
+def _failure(error: ColdtableError) -> dict[str, Any]:
+    """The body when the run ended before it came to any table."""
+    return {
+        "message": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "successfulExports": [],
+        "failedExports": [],
+    }
+
+
+def _started(line: StartedExport) -> dict[str, Any]:
+    return {
+        "tableName": line.table,
+        "exportArn": line.export.arn,
+        "exportTime": iso(line.export.moment) if line.export.moment else None,
+        "s3Location": line.export.location,
+    }
+
+
+def _failed(line: FailedTable) -> dict[str, Any]:
+    return {
+        "tableName": line.table,
+        "error": line.error,
+        "code": line.code,
+        "hint": line.hint,
+    }

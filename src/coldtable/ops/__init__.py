@@ -1,0 +1,1 @@
+"""The hall: one file per verb. Observe, plan, apply, report; the world only through ``ports``."""

@@ -1,0 +1,122 @@
+"""Export tables at a moment: several at a time, each on its own, all of them reported."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from coldtable.core.request import export_request, restorable_moment
+from coldtable.errors import ColdtableError, ExportFailed
+from coldtable.model import (
+    Export,
+    ExportReport,
+    ExportStatus,
+    FailedTable,
+    Settings,
+    StartedExport,
+)
+from coldtable.ports import Exporter
+
+log = logging.getLogger("coldtable.export")
+
+# DynamoDB allows 10 DescribeContinuousBackups a second [MODEL] and throttles exports after about
+# 20 quick calls [QUIRKS]: more threads would only wait for each other.
+AT_A_TIME = 10
+
+# How often the very same state is asked for again after AWS failed the export of it.
+_MOST_ATTEMPTS = 5
+
+Progress = Callable[[StartedExport | FailedTable], None]
+
+
+def export_tables(
+    settings: Settings,
+    tables: Sequence[str],
+    moment: datetime | None,
+    exporter: Exporter,
+    *,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Start a full export of each table at ``moment``; ``None`` is each table's latest.
+
+    A table that fails does not keep the others from starting; every table is in the report, in
+    the order of ``tables``. Repeating the call repeats no export: see ``core.request``.
+    """
+
+    def one(name: str) -> StartedExport | FailedTable:
+        line = _export_table(settings, name, moment, exporter)
+        if progress:
+            progress(line)
+        return line
+
+    if len(tables) == 1:
+        lines = [one(tables[0])]
+    else:
+        with ThreadPoolExecutor(max_workers=AT_A_TIME) as threads:
+            lines = list(threads.map(one, tables))
+    return ExportReport(
+        moment=moment,
+        started=tuple(line for line in lines if isinstance(line, StartedExport)),
+        failed=tuple(line for line in lines if isinstance(line, FailedTable)),
+    )
+
+
+def _export_table(
+    settings: Settings, name: str, moment: datetime | None, exporter: Exporter
+) -> StartedExport | FailedTable:
+    try:
+        export = _start(settings, name, moment, exporter)
+    except ColdtableError as error:
+        log.error(
+            "export not started",
+            extra={"table": name, "code": error.code, "error": error.message, "hint": error.hint},
+        )
+        return FailedTable(
+            table=name,
+            error=error.message,
+            code=error.code,
+            hint=error.hint,
+            retryable=error.retryable,
+            exit_code=error.exit_code,
+        )
+    log.info(
+        "export started",
+        extra={"table": name, "exportArn": export.arn, "s3Location": export.location},
+    )
+    return StartedExport(table=name, export=export)
+
+
+def _start(settings: Settings, name: str, moment: datetime | None, exporter: Exporter) -> Export:
+    table = exporter.table(name)
+    wanted = restorable_moment(table, exporter.pitr(table), moment)
+    for attempt in range(1, _MOST_ATTEMPTS + 1):
+        export = exporter.start(export_request(settings, table, wanted, attempt))
+        if export.status is not ExportStatus.FAILED:
+            return export
+        log.warning(
+            "an earlier export of this moment failed",
+            extra={"table": name, "exportArn": export.arn, "failure": export.failure_code},
+        )
+    raise ExportFailed(
+        f"{_MOST_ATTEMPTS} exports of table {name} at this moment were started and failed, the "
+        f"last with {export.failure_code}: {export.failure_message}",
+        hint=failure_hint(export),
+    )
+
+
+def failure_hint(export: Export) -> str:
+    """What to do about a FAILED export, by its failure code [QUIRKS]."""
+    match export.failure_code:
+        case "S3NoSuchBucket":
+            return f"Create the bucket {export.bucket}, or correct BACKUP_BUCKET_NAME"
+        case "S3AccessDenied":
+            return (
+                "Allow s3:PutObject, s3:PutObjectAcl and s3:AbortMultipartUpload on "
+                f"arn:aws:s3:::{export.bucket}/* to the role or user that started the export, "
+                "and check the bucket's policy"
+            )
+        case "KmsNotFoundException":
+            return "Check the bucket's KMS key: it must exist in the bucket's region"
+    return f"To see all of it: aws dynamodb describe-export --export-arn {export.arn}"
