@@ -5,7 +5,7 @@ Every method raises a ``ColdtableError`` from ``errors.py`` and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -29,6 +29,18 @@ class ParameterStore(Protocol):
         SecureStrings are decrypted. Raises ``AccessDenied`` naming the action; a path with
         nothing below it is an empty mapping.
         """
+        ...
+
+
+class ObjectStore(Protocol):
+    """One bucket, as far as reading an archive needs it."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with ``prefix``, in order."""
+        ...
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The object's bytes, in pieces; ``NotFound`` if there is no such object."""
         ...
 
 

@@ -1,0 +1,110 @@
+"""AWS's two manifests of an export: read, checked against their MD5s and against each other.
+
+The layout is that of real exports [REAL-G], fact sheet sections 2 and 3; readers are tolerant
+where the docs and the real bytes differ.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from coldtable.errors import DamagedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """One line of ``manifest-files.json``. ``md5`` is base64 over the compressed bytes [REAL-G]."""
+
+    key: str
+    items: int
+    md5: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """An export as its own manifests tell it. ``moment`` is ``None`` for an incremental."""
+
+    export_arn: str
+    table_arn: str
+    table_id: str
+    moment: datetime | None
+    items: int
+    output_format: str
+    files_key: str
+    files: tuple[DataFile, ...] = ()
+
+
+def check_md5(name: str, body: bytes, md5_file: bytes) -> None:
+    """Raise ``DamagedError`` unless ``md5_file`` is the base64 MD5 of ``body``."""
+    stated, found = md5_file.decode("ascii", "replace").strip(), md5_of(body)
+    if stated != found:
+        raise DamagedError(
+            f"{name} does not match its MD5: it is {found}, and should be {stated}",
+            hint="The manifest was changed or cut short after DynamoDB wrote it",
+        )
+
+
+def md5_of(body: bytes) -> str:
+    """Base64 of the MD5, as manifests write it."""
+    return base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+
+
+def parse_summary(name: str, body: bytes) -> Manifest:
+    """The manifest (without its files) that ``manifest-summary.json`` spells."""
+    found = _json(name, body)
+    try:
+        time = found.get("exportTime")
+        return Manifest(
+            export_arn=found["exportArn"],
+            table_arn=found["tableArn"],
+            table_id=found["tableId"],
+            moment=datetime.fromisoformat(time) if time else None,
+            items=int(found["itemCount"]),
+            output_format=found["outputFormat"],
+            files_key=found["manifestFilesS3Key"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{name} is not a manifest: {error!r}") from None
+
+
+def parse_files(name: str, body: bytes) -> tuple[DataFile, ...]:
+    """The data files that ``manifest-files.json`` lists, one JSON object a line."""
+    files = []
+    for number, line in enumerate(body.splitlines(), 1):
+        found = _json(f"{name}, line {number}", line)
+        try:
+            files.append(
+                DataFile(
+                    key=found["dataFileS3Key"],
+                    items=int(found["itemCount"]),
+                    md5=found["md5Checksum"],
+                )
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(f"{name}, line {number}, is not a data file: {error!r}") from None
+    return tuple(files)
+
+
+def check_sum(manifest: Manifest) -> None:
+    """Raise unless the files' item counts add up to the summary's."""
+    total = sum(file.items for file in manifest.files)
+    if total != manifest.items:
+        raise DamagedError(
+            f"The manifests of {manifest.export_arn} disagree: the summary counts "
+            f"{manifest.items} items, its files together {total}"
+        )
+
+
+def _json(name: str, body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise DamagedError(f"{name} is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise DamagedError(f"{name} is not a JSON object")
+    return found
