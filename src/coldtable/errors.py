@@ -1,8 +1,8 @@
 """The exception tree: every error that a person can meet.
 
-Each class carries a stable ``code``, the process ``exit_code`` of ``docs/exit-codes.md``, a ``hint``
-that says what to do next, and whether trying again can help. The message says what was wrong and
-where; the hint is printed under it.
+Each class carries a stable ``code``, the process ``exit_code`` of ``docs/exit-codes.md``, a
+``hint`` that says what to do next, and whether trying again can help. The message says what was
+wrong and where; the hint is printed under it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class ColdtableError(Exception):
     """The root: something failed for a reason that we can name."""
 
     code: ClassVar[str] = "Failed"
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
     retryable: ClassVar[bool] = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -35,6 +35,13 @@ class PartialError(ColdtableError):
 
     code = "Partial"
     exit_code = 3
+    retryable = True
+
+
+class NothingExported(ColdtableError):
+    """Every table failed; the exit code is the one that all of them share, if they do."""
+
+    code = "NothingExported"
     retryable = True
 
 

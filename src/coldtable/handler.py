@@ -21,9 +21,9 @@ from coldtable.aws.session import AwsSession
 from coldtable.core.request import iso
 from coldtable.core.schedule import latest_moment
 from coldtable.core.settings import parse_path, parse_settings
-from coldtable.errors import ColdtableError, ParameterInvalid, PartialError
+from coldtable.errors import ColdtableError, ParameterInvalid
 from coldtable.model import ExportReport, FailedTable, StartedExport
-from coldtable.ops.export import AT_A_TIME, export_tables
+from coldtable.ops.export import AT_A_TIME, export_tables, report_error
 
 SCHEDULE = "coldtable.schedule"
 PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
@@ -47,14 +47,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: 
         return _response(500, _failure(error))
     if not report.failed:
         return _response(200, _success(report))
-    body = _mixed(report)
-    if by_schedule:
-        first = report.failed[0]
-        raise PartialError(
-            f"{body['message']}: " + "; ".join(f"{f.table}: {f.error}" for f in report.failed),
-            hint=first.hint,
-        )
-    return _response(500, body)
+    if by_schedule and (problem := report_error(report)):
+        raise problem
+    return _response(500, _mixed(report))
 
 
 def _run(event: dict[str, Any]) -> ExportReport:

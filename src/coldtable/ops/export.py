@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from coldtable.core.request import export_request, restorable_moment
-from coldtable.errors import ColdtableError, ExportFailed
+from coldtable.errors import ColdtableError, ExportFailed, NothingExported, PartialError
 from coldtable.model import (
     Export,
     ExportReport,
@@ -120,3 +120,22 @@ def failure_hint(export: Export) -> str:
         case "KmsNotFoundException":
             return "Check the bucket's KMS key: it must exist in the bucket's region"
     return f"To see all of it: aws dynamodb describe-export --export-arn {export.arn}"
+
+
+def report_error(report: ExportReport) -> ColdtableError | None:
+    """What a run with failures amounts to: ``PartialError`` if some tables were started.
+
+    If none was, the error has the exit code that the tables share (an access error stays one).
+    """
+    if not report.failed:
+        return None
+    total = len(report.started) + len(report.failed)
+    lines = "; ".join(f"{line.table}: {line.error}" for line in report.failed)
+    hint = "\n".join(dict.fromkeys(line.hint for line in report.failed if line.hint))
+    message = f"{len(report.failed)} of {total} tables could not be exported: {lines}"
+    if report.started:
+        return PartialError(message, hint=hint)
+    codes = {line.exit_code for line in report.failed}
+    error = NothingExported(message, hint=hint)
+    error.exit_code = codes.pop() if len(codes) == 1 else NothingExported.exit_code
+    return error

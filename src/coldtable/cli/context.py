@@ -1,0 +1,69 @@
+"""What every command gets from the global options: AWS, and where to write."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+if TYPE_CHECKING:
+    from coldtable.aws.session import AwsSession
+
+Output = Literal["table", "json"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """The global options, and what follows from them. stdout is the answer; stderr the rest."""
+
+    profile: str | None = None
+    region: str | None = None
+    endpoint_url: str | None = None
+    output: Output = "table"
+    verbosity: int = 0
+
+    @cached_property
+    def session(self) -> AwsSession:
+        """The AWS session; the SDK is imported when a command first needs it."""
+        from coldtable.aws.session import AwsSession
+
+        return AwsSession(profile=self.profile, region=self.region, endpoint_url=self.endpoint_url)
+
+    @cached_property
+    def err(self) -> Console:
+        """stderr, for progress and notes."""
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A line on stderr for people who watch; ``--quiet`` keeps it back."""
+        if self.verbosity >= 0:
+            self.err.print(text, markup=False)
+
+    def detail(self, text: str) -> None:
+        """A line on stderr that only ``--verbose`` shows."""
+        if self.verbosity > 0:
+            self.err.print(text, markup=False, style="dim")
+
+    def answer(self, schema: str, body: Mapping[str, Any], table: Callable[[], None]) -> None:
+        """The command's result on stdout: JSON with its schema's name, or what ``table`` prints."""
+        if self.output == "json":
+            sys.stdout.write(json.dumps({"schema": schema, **body}, indent=2) + "\n")
+        else:
+            table()
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table on stdout. Long values wrap on a terminal and stay whole in a pipe."""
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else 100_000)
+    grid = Grid(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        grid.add_column(column, overflow="fold")
+    for row in rows:
+        grid.add_row(*(cell.replace("[", r"\[") for cell in row))
+    out.print(grid)

@@ -1,0 +1,214 @@
+"""``coldtable export``: the schedule's code path, from a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from coldtable.cli.context import Context, print_table
+from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
+from coldtable.core.request import iso
+from coldtable.core.schedule import latest_moment
+from coldtable.core.settings import (
+    BUCKET,
+    DAY,
+    HOUR,
+    MINUTE,
+    PREFIX,
+    SECOND,
+    TABLES,
+    ZONE,
+    parse_path,
+    parse_settings,
+)
+from coldtable.errors import PartialError, UsageError
+from coldtable.model import Export, ExportReport, FailedTable, Settings, StartedExport
+from coldtable.ops.export import export_tables, report_error
+from coldtable.ops.follow import failure_of, follow_exports
+from coldtable.ops.proof import read_manifest
+from coldtable.ports import Exporter, ParameterStore
+
+
+def export(
+    *tables: str,
+    at: str | None = None,
+    wait: bool = False,
+    parameter_path: str = "/coldtable/prod",
+    bucket: str | None = None,
+    timezone: str | None = None,
+    prefix_template: str | None = None,
+    context: Annotated[Context, Parameter(parse=False)],
+) -> int:
+    """Export tables to S3 as they were at a moment.
+
+    The same settings, requests and tokens as the schedule's: exporting a moment again returns the
+    export that there is, and costs nothing.
+
+    Parameters
+    ----------
+    tables
+        The tables to export; without any, all that the parameters name.
+    at
+        The moment, with its offset (2026-11-01T03:00+09:00), or `latest`. Without it, the moment
+        that the schedule would export now; with --bucket, the latest.
+    wait
+        Follow the exports until they end, and prove their manifests.
+    parameter_path
+        Where the settings are in SSM Parameter Store.
+    bucket
+        Export into this bucket, and read no parameters at all.
+    timezone
+        With --bucket: the zone whose date names the folders. Default UTC.
+    prefix_template
+        With --bucket: the folder of an export. Default {date:%Y/%m/%d}/{table}.
+    """
+    # DynamoDB and SSM clients are made late: a usage error should not wait for them.
+    moment = _parse_moment(at)
+    if bucket:
+        settings = _adhoc_settings(tables, bucket, timezone or "UTC", prefix_template)
+    else:
+        if timezone or prefix_template:
+            raise UsageError("--timezone and --prefix-template go with --bucket")
+        settings = _stored_settings(context, parse_path(parameter_path))
+        moment = moment if at else latest_moment(settings.rule, datetime.now(UTC))
+    exporter = _exporter(context)
+    report = export_tables(
+        settings, tables or settings.tables, moment, exporter, progress=_started(context)
+    )
+    exports = [line.export for line in report.started]
+    if wait:
+        exports = follow_exports(exports, exporter, time.sleep, progress=_ended(context))
+        _prove(context, exports)
+    _answer(context, report, exports)
+    return _raise_problems(report, exports)
+
+
+def _parse_moment(at: str | None) -> datetime | None:
+    """The UTC moment; ``None`` for the latest, and for none given."""
+    if at is None or at == "latest":
+        return None
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise UsageError(
+            f"--at {at!r} is not a time", hint="Write it like 2026-11-01T03:00+09:00, or latest"
+        ) from None
+    if moment.tzinfo is None:
+        raise UsageError(
+            f"--at {at!r} has no offset, so it could mean any of many moments",
+            hint=f"Write {at}Z for UTC, or {at}+09:00",
+        )
+    if moment.microsecond:
+        raise UsageError(f"--at {at!r}: an export's time is a whole second")
+    return moment.astimezone(UTC)
+
+
+def _stored_settings(context: Context, path: str) -> Settings:
+    from coldtable.aws.parameters import SsmParameters
+
+    store: ParameterStore = SsmParameters(context.session.client("ssm"))
+    return parse_settings(path, store.read(path))
+
+
+def _adhoc_settings(
+    tables: Sequence[str], bucket: str, timezone: str, template: str | None
+) -> Settings:
+    if not tables:
+        raise UsageError("With --bucket, name the tables to export")
+    spelled = {
+        BUCKET: bucket,
+        TABLES: ",".join(tables),
+        ZONE: timezone,
+        PREFIX: check_template(template or DEFAULT_TEMPLATE),
+        **dict.fromkeys((DAY, HOUR, MINUTE, SECOND), "0"),
+    }
+    return parse_settings("command line", spelled)
+
+
+def _exporter(context: Context) -> Exporter:
+    from coldtable.aws.exporter import DynamoDbExporter
+
+    return DynamoDbExporter(context.session.client("dynamodb"))
+
+
+def _started(context: Context) -> Any:
+    def hear(line: StartedExport | FailedTable) -> None:
+        if isinstance(line, StartedExport):
+            context.note(f"{line.table}: export {line.export.export_id} is {line.export.status}")
+        else:
+            context.note(f"{line.table}: not exported: {line.error}")
+
+    return hear
+
+
+def _ended(context: Context) -> Any:
+    def hear(export: Export) -> None:
+        context.note(f"{_table(export)}: export {export.export_id} is {export.status}")
+
+    return hear
+
+
+def _prove(context: Context, exports: Sequence[Export]) -> None:
+    """Read both manifests of each completed export and hold them against each other."""
+    from coldtable.aws.objects import S3Objects
+
+    s3 = context.session.client("s3")
+    for export in exports:
+        if failure_of(export) is None:
+            manifest = read_manifest(export, S3Objects(s3, export.bucket))
+            context.note(
+                f"{_table(export)}: manifests agree: {manifest.items} items in "
+                f"{len(manifest.files)} files"
+            )
+
+
+def _answer(context: Context, report: ExportReport, exports: Sequence[Export]) -> None:
+    body = {
+        "exports": [
+            {
+                "tableName": _table(e),
+                "exportArn": e.arn,
+                "exportTime": iso(e.moment) if e.moment else None,
+                "s3Location": e.location,
+                "status": str(e.status),
+                "itemCount": e.items,
+                "failureCode": e.failure_code,
+                "failureMessage": e.failure_message,
+            }
+            for e in exports
+        ],
+        "failed": [
+            {"tableName": f.table, "error": f.error, "code": f.code, "hint": f.hint}
+            for f in report.failed
+        ],
+    }
+
+    def table() -> None:
+        rows = [
+            [_table(e), str(e.status), iso(e.moment) if e.moment else "", e.location]
+            for e in exports
+        ]
+        rows += [[f.table, f.code, "", ""] for f in report.failed]
+        print_table(["TABLE", "STATUS", "MOMENT", "LOCATION"], rows)
+
+    context.answer("coldtable.export/1", body, table)
+
+
+def _raise_problems(report: ExportReport, exports: Sequence[Export]) -> int:
+    failures = [(e, error) for e in exports if (error := failure_of(e))]
+    if not failures:
+        if problem := report_error(report):
+            raise problem
+        return 0
+    problem = failures[0][1]
+    if len(failures) == len(exports) and not report.failed:
+        raise problem
+    raise PartialError(f"{len(failures)} exports failed. {problem.message}", hint=problem.hint)
+
+
+def _table(export: Export) -> str:
+    return export.table_arn.rsplit("/", 1)[-1]
