@@ -1,0 +1,154 @@
+"""The embedded AWS starts, answers boto3, keeps its clock and goes away without a trace."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldtable.errors import ServiceFailed, UsageError
+from coldtable.local.process import EmbeddedAws
+
+from .conftest import Boto, client
+
+Start = Callable[..., EmbeddedAws]
+
+
+def _gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_boto3_reads_what_it_wrote(boto: Boto, account: str) -> None:
+    """An object put through boto3 comes back."""
+    s3 = boto("s3")
+    s3.create_bucket(Bucket=f"one-{account}")
+    s3.put_object(Bucket=f"one-{account}", Key="k", Body=b"v")
+    assert s3.get_object(Bucket=f"one-{account}", Key="k")["Body"].read() == b"v"
+
+
+def test_accounts_are_apart(boto: Boto, account: str) -> None:
+    """A 12-digit access key is the root of that account, and sees only its own tables."""
+    boto("dynamodb").create_table(
+        TableName="apart",
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    assert boto("sts").get_caller_identity()["Account"] == account
+    assert boto("dynamodb", key="100000000000").list_tables()["TableNames"] == []
+
+
+def test_access_key_test_is_root_of_the_default_account(aws: EmbeddedAws, boto: Boto) -> None:
+    """Any SDK works at once with the key ``test``."""
+    identity = boto("sts", key="test").get_caller_identity()
+    assert identity["Account"] == aws.account
+    assert identity["Arn"] == f"arn:aws:iam::{aws.account}:root"
+
+
+def test_env_is_all_that_an_sdk_needs(aws: EmbeddedAws) -> None:
+    """A child process with ``env()`` and nothing else reaches the emulator."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import boto3; print(boto3.client('s3').list_buckets()['Owner'])"],
+        env={"PATH": os.environ["PATH"], **aws.env()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_stop_leaves_nothing_behind(fresh_aws: Start, tmp_path: Path) -> None:
+    """After ``stop`` the process and its temporary folder are gone."""
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(tmp_path)
+    try:
+        running = fresh_aws()
+        pid = running.pid
+        assert [p.name for p in tmp_path.iterdir() if p.name.startswith("coldtable-local-")]
+        running.stop()
+    finally:
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
+    assert _gone(pid)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clock_moves_forward_and_signatures_still_work(fresh_aws: Start) -> None:
+    """A move of 40 days changes the emulator's time and refuses no caller with a real clock."""
+    running = fresh_aws("--clock", "+3600")
+    assert abs(running.now() - datetime.now(UTC) - timedelta(hours=1)) < timedelta(minutes=1)
+    iam = _root(running, "iam")
+    iam.create_user(UserName="u")
+    key = iam.create_access_key(UserName="u")["AccessKey"]
+    running.advance(timedelta(days=40))
+    assert running.now() - datetime.now(UTC) > timedelta(days=40)
+    sts = client(running, "sts", key["AccessKeyId"], key["SecretAccessKey"])
+    assert sts.get_caller_identity()["Arn"].endswith(":user/u")
+
+
+def test_clock_never_moves_back(aws: EmbeddedAws) -> None:
+    """A moment that has passed is refused with both times."""
+    with pytest.raises(UsageError, match="only moves forward"):
+        aws.move_to(datetime(2020, 1, 1, tzinfo=UTC))
+
+
+def test_control_endpoint_refuses_another_host(aws: EmbeddedAws) -> None:
+    """A page that rebinds its name to 127.0.0.1 cannot reset the emulator."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(aws.endpoint.rsplit(":", 1)[1]))
+    connection.request("POST", "/_coldtable/reset", headers={"Host": "evil.example"})
+    assert connection.getresponse().status == 403
+    connection.close()
+
+
+def test_state_folder_keeps_data_over_a_restart(fresh_aws: Start, tmp_path: Path) -> None:
+    """Objects and tables are there again after a clean stop and a start with the same folder."""
+    first = fresh_aws("--state", str(tmp_path / "state"))
+    s3 = _root(first, "s3")
+    s3.create_bucket(Bucket="kept")
+    s3.put_object(Bucket="kept", Key="k", Body=b"v")
+    first.stop()
+    second = fresh_aws("--state", str(tmp_path / "state"))
+    assert _root(second, "s3").get_object(Bucket="kept", Key="k")["Body"].read() == b"v"
+
+
+def test_a_taken_port_is_an_error_with_words(aws: EmbeddedAws) -> None:
+    """The error names the port instead of showing a traceback."""
+    port = aws.endpoint.rsplit(":", 1)[1]
+    with pytest.raises(ServiceFailed, match=f"port {port} cannot be used"):
+        EmbeddedAws(["--port", port]).start()
+
+
+def test_it_ends_with_its_parent() -> None:
+    """A killed parent takes the emulator with it."""
+    script = (
+        "from coldtable.local.process import EmbeddedAws; import os;"
+        "a = EmbeddedAws().start(); print(a.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    pid = int(done.stdout)
+    deadline = 100
+    while not _gone(pid) and deadline:
+        deadline -= 1
+        select_nothing(0.1)
+    assert _gone(pid)
+
+
+def select_nothing(seconds: float) -> None:
+    """Wait for the other process to act."""
+    import select
+
+    select.select([], [], [], seconds)
+
+
+def _root(running: EmbeddedAws, service: str) -> Any:
+    return client(running, service, "test", "test")
