@@ -5,11 +5,20 @@ Every method raises a ``ColdtableError`` from ``errors.py`` and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from coldtable.model import Export, ExportRequest, Pitr, Table
+from coldtable.model_stack import (
+    AlarmState,
+    ChangeSet,
+    FunctionState,
+    ScheduleState,
+    Stack,
+    StackEvent,
+    StackResource,
+)
 
 
 class Clock(Protocol):
@@ -61,4 +70,106 @@ class Exporter(Protocol):
 
     def describe(self, export_arn: str) -> Export:
         """The export's state now; ``NotFound`` if AWS does not know it (or forgot: 90 days)."""
+        ...
+
+
+class PitrSwitch(Protocol):
+    """Where point-in-time recovery is turned on."""
+
+    def turn_on(self, table: Table, days: int | None) -> None:
+        """Turn PITR on, or set its period; ``None`` leaves the period to AWS (35 days).
+
+        Raises ``Conflict`` for the few seconds after a table's creation in which AWS still
+        prepares its backups [QUIRKS].
+        """
+        ...
+
+
+class Buckets(Protocol):
+    """S3 buckets, as far as deploying needs them.
+
+    ``owner`` is the account that must own the bucket; ``AccessDenied`` if another does. A bucket
+    name that can be guessed could be somebody else's.
+    """
+
+    def exists(self, bucket: str, *, owner: str | None = None) -> bool:
+        """Whether there is such a bucket, in any region."""
+        ...
+
+    def create(self, bucket: str) -> None:
+        """Create a private, encrypted bucket in the session's region."""
+        ...
+
+    def delete(self, bucket: str) -> None:
+        """Delete the bucket, which is empty."""
+        ...
+
+    def has(self, bucket: str, key: str, *, owner: str | None = None) -> bool:
+        """Whether the bucket holds that object."""
+        ...
+
+    def put(self, bucket: str, key: str, body: bytes, *, owner: str | None = None) -> None:
+        """Write an object."""
+        ...
+
+    def keys(self, bucket: str, prefix: str = "") -> tuple[str, ...]:
+        """The keys below ``prefix``, in order."""
+        ...
+
+    def remove(self, bucket: str, key: str) -> None:
+        """Delete one object."""
+        ...
+
+
+class Stacks(Protocol):
+    """CloudFormation. A stack is named by its name or its id; only the id outlives it."""
+
+    def describe(self, stack: str) -> Stack | None:
+        """The stack; ``None`` if there is none of that name."""
+        ...
+
+    def propose(
+        self, name: str, template: str, parameters: Mapping[str, str], *, create: bool
+    ) -> ChangeSet:
+        """Make a change set that creates or updates the stack; nothing is changed by it yet."""
+        ...
+
+    def change_set(self, change_set_id: str) -> ChangeSet:
+        """The change set now, with all its changes."""
+        ...
+
+    def execute(self, change_set_id: str) -> None:
+        """Start to carry the change set out."""
+        ...
+
+    def discard(self, change_set_id: str) -> None:
+        """Delete the change set."""
+        ...
+
+    def events(self, stack_id: str, after: str | None) -> tuple[StackEvent, ...]:
+        """The stack's events since the one with the id ``after`` (all, if ``None``), in order."""
+        ...
+
+    def resources(self, stack_id: str) -> tuple[StackResource, ...]:
+        """What the stack has now."""
+        ...
+
+    def delete(self, stack_id: str) -> None:
+        """Start to delete the stack."""
+        ...
+
+
+class Probe(Protocol):
+    """What was deployed, looked at where it lives and not where it was ordered."""
+
+    def schedule(self, group: str, name: str) -> ScheduleState:
+        """The schedule; ``NotFound`` if there is none."""
+        ...
+
+    def function(self, name: str) -> FunctionState:
+        """The function; ``NotFound`` if there is none."""
+        ...
+
+    def alarms(self, names: Sequence[str]) -> tuple[AlarmState, ...]:
+        """The alarms of these names that exist."""
         ...

@@ -1,0 +1,1 @@
+"""The CloudFormation templates, as package data: what ``deploy`` and the demo create."""
