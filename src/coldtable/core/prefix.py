@@ -15,7 +15,8 @@ FIELDS = ("date", "table", "account", "region")
 # "/AWSDynamoDB/<22>/data/<26>.json.gz" to it.
 _LONGEST = 1024 - 100
 # Only directives that are digits everywhere: month names depend on the machine's locale.
-_DATE_SPEC = re.compile(r"(?:[^%]|%[YmdHMSjyGVu%])*")
+_DIRECTIVE = re.compile(r"%[YmdHMSjyGVu]")
+_DATE_SPEC = re.compile(rf"(?:[^%{{}}]|{_DIRECTIVE.pattern})*")
 _SAFE = re.compile(r"[A-Za-z0-9!_.*'()/:=@+, -]*")
 
 
@@ -58,7 +59,7 @@ def _checked_part(template: str, part: tuple[str, str | None, str | None, str | 
         raise _invalid(template, f"a conversion (!{conversion}) on {{{field}}}")
     if spec and (field != "date" or not _DATE_SPEC.fullmatch(spec)):
         raise _invalid(template, f"the format {spec!r} on {{{field}}}")
-    return literal + (spec or "")
+    return literal + _DIRECTIVE.sub("", spec or "")
 
 
 def _invalid(template: str, what: str) -> ParameterInvalid:

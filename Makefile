@@ -1,0 +1,70 @@
+# Everything starts from a machine with Python 3.11 or newer and make; nothing else is needed.
+#   make demo    set up, then watch the whole thing work on the embedded AWS
+#   make test    set up, then run every test
+#   make lint    ruff, mypy, import-linter, cfn-lint
+#   make bench   the benchmarks: ratios, side by side in one run
+#   make lock    remake constraints.txt (needs uv)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Lambda's Python: where this machine has it, the unit tests run on it too.
+LAMBDA_PYTHON ?= $(shell for p in python3.13 $$(ls -d $$HOME/.pyenv/versions/3.13.*/bin/python3.13 2>/dev/null); do \
+	"$$p" -c 'import sys, venv; assert sys.version_info[:2] == (3, 13)' 2>/dev/null && echo "$$p" && break; done)
+LAMBDA_VENV := .venv-3.13
+LAMBDA_READY := $(LAMBDA_VENV)/.ready
+
+# Bytecode is made when a module is first imported: compiling all of it costs half the set-up time.
+PIP_FLAGS := --quiet --disable-pip-version-check --no-compile
+
+.PHONY: demo test test-lambda-python lint bench setup lock clean
+
+demo: $(READY)
+	$(BIN)/coldtable demo
+
+test: $(READY) test-lambda-python
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/cfn-lint src/coldtable/infra/*.yaml
+
+bench: $(READY)
+	$(BIN)/python bench/lambda.py
+
+setup: $(READY)
+
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "coldtable needs Python 3.11 or newer; use: make PYTHON=python3.12 ..."'
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "The venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The same pinned versions and hashes.
+ifneq ($(LAMBDA_PYTHON),)
+test-lambda-python: $(LAMBDA_READY)
+	$(LAMBDA_VENV)/bin/python -m pytest tests/unit tests/property
+else
+test-lambda-python:
+	@echo "No Python 3.13 here: the unit tests run on $$($(PYTHON) --version) alone."
+endif
+
+$(LAMBDA_READY): constraints.txt pyproject.toml
+	$(LAMBDA_PYTHON) -m venv $(LAMBDA_VENV)
+	$(LAMBDA_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints.txt
+	$(LAMBDA_VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
+	@touch $@
+
+lock:
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--extra local --group dev pyproject.toml -o constraints.txt
+
+clean:
+	rm -rf $(VENV) $(LAMBDA_VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,163 @@
+"""Fakes: small, honest, and held to the same contract suites as the real implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from threading import Lock
+
+from coldtable.errors import (
+    AccessDenied,
+    ColdtableError,
+    Conflict,
+    MomentNotRestorable,
+    NotFound,
+    PitrDisabled,
+    TableNotFound,
+)
+from coldtable.model import Export, ExportRequest, ExportStatus, Pitr, Table
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+
+
+@dataclass
+class FakeParameters:
+    """A parameter store in a dict of full names; a path in ``denied`` refuses to be read."""
+
+    values: dict[str, str]
+    denied: set[str] = field(default_factory=set)
+
+    def read(self, path: str) -> Mapping[str, str]:
+        """See ``ports.ParameterStore.read``."""
+        if path in self.denied:
+            raise AccessDenied(f"Access denied: {path}", action="ssm:GetParametersByPath")
+        return {
+            name.rsplit("/", 1)[1]: value
+            for name, value in self.values.items()
+            if name.rsplit("/", 1)[0] == path
+        }
+
+
+@dataclass
+class FakeObjects:
+    """A bucket in a dict; ``piece`` is how many bytes a read yields at a time."""
+
+    objects: dict[str, bytes]
+    piece: int = 7
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See ``ports.ObjectStore.keys``."""
+        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """See ``ports.ObjectStore.read``."""
+        if key not in self.objects:
+            raise NotFound(f"There is no object {key}")
+        body = self.objects[key]
+        for start in range(0, len(body), self.piece):
+            yield body[start : start + self.piece]
+
+
+class FakeExporter:
+    """DynamoDB with tables, PITR windows and the ClientToken rules of the fact sheet, 1.5."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.calls: list[str] = []
+        self.refusals: dict[str, ColdtableError] = {}
+        self._lock = Lock()
+        self._tables: dict[str, tuple[Table, Pitr]] = {}
+        self._exports: dict[str, Export] = {}
+        self._by_token: dict[str, tuple[ExportRequest, str]] = {}
+
+    def add_table(self, name: str, *, pitr: bool = True, days: int = 35) -> Table:
+        """A new table of that name; its PITR reaches back ``days``, and lags 5 minutes."""
+        arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"
+        table = Table(name=name, arn=arn, table_id=f"id-{len(self._tables)}-{name}")
+        window = Pitr(
+            enabled=pitr,
+            recovery_days=days if pitr else None,
+            earliest=self.now - timedelta(days=days) if pitr else None,
+            latest=self.now - timedelta(minutes=5) if pitr else None,
+        )
+        self._tables[name] = (table, window)
+        return table
+
+    def refuse(self, name: str, error: ColdtableError) -> None:
+        """Every start of an export of this table raises ``error`` from now on."""
+        self.refusals[name] = error
+
+    def finish(self, arn: str, status: ExportStatus, failure: str | None = None) -> None:
+        """End an export."""
+        ended = replace(
+            self._exports[arn],
+            status=status,
+            ended=self.now,
+            failure_code=failure,
+            failure_message=failure and f"because {failure}",
+        )
+        self._exports[arn] = ended
+
+    @property
+    def exports(self) -> list[Export]:
+        """Every export there is, oldest first."""
+        return list(self._exports.values())
+
+    def table(self, name: str) -> Table:
+        """See ``ports.Exporter.table``."""
+        with self._lock:
+            self.calls.append(f"table {name}")
+        if name not in self._tables:
+            raise TableNotFound(f"The table does not exist (table {name})")
+        return self._tables[name][0]
+
+    def pitr(self, table: Table) -> Pitr:
+        """See ``ports.Exporter.pitr``."""
+        with self._lock:
+            self.calls.append(f"pitr {table.name}")
+        return self._tables[table.name][1]
+
+    def start(self, request: ExportRequest) -> Export:
+        """See ``ports.Exporter.start``."""
+        with self._lock:
+            self.calls.append(f"start {request.table.name}")
+            name = request.table.name
+            if name in self.refusals:
+                raise self.refusals[name]
+            if request.token in self._by_token:
+                known, arn = self._by_token[request.token]
+                if known != request:
+                    raise Conflict("Export conflict: Duplicate request detected")
+                return self._exports[arn]
+            self._check_window(request)
+            export = self._new_export(request)
+            self._exports[export.arn] = export
+            self._by_token[request.token] = (request, export.arn)
+            return export
+
+    def describe(self, export_arn: str) -> Export:
+        """See ``ports.Exporter.describe``."""
+        if export_arn not in self._exports:
+            raise NotFound(f"Export not found: {export_arn}")
+        return self._exports[export_arn]
+
+    def _check_window(self, request: ExportRequest) -> None:
+        window = self._tables[request.table.name][1]
+        if not window.enabled or window.earliest is None or window.latest is None:
+            raise PitrDisabled("Point in time recovery is not enabled")
+        if not window.earliest <= request.moment <= self.now:
+            raise MomentNotRestorable("Export Time is invalid")
+
+    def _new_export(self, request: ExportRequest) -> Export:
+        millis = int(self.now.timestamp() * 1000)
+        export_id = f"{millis:014d}-{len(self._exports):08x}"
+        return Export(
+            arn=f"{request.table.arn}/export/{export_id}",
+            status=ExportStatus.IN_PROGRESS,
+            table_arn=request.table.arn,
+            bucket=request.bucket,
+            prefix=request.prefix,
+            moment=request.moment,
+            started=self.now,
+        )
