@@ -24,6 +24,7 @@ from coldtable.core.settings import parse_path, parse_settings
 from coldtable.errors import ColdtableError, ParameterInvalid
 from coldtable.model import ExportReport, FailedTable, StartedExport
 from coldtable.ops.export import AT_A_TIME, export_tables, report_error
+from coldtable.ports import Exporter, ParameterStore
 
 SCHEDULE = "coldtable.schedule"
 PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
@@ -33,41 +34,52 @@ logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001  Lambda's form
+    """What Lambda calls: ``respond`` with this function's own path, clients and clock."""
+    return respond(
+        event,
+        path=os.environ.get(PATH_VARIABLE, ""),
+        parameters=_parameters(),
+        exporter=_exporter(),
+        now=datetime.now(UTC),
+    )
+
+
+def respond(
+    event: dict[str, Any],
+    *,
+    path: str,
+    parameters: ParameterStore,
+    exporter: Exporter,
+    now: datetime,
+) -> dict[str, Any]:
     """Export every table of the settings at the latest moment of their rule.
 
     Returns ``{"statusCode": 200 or 500, "body": JSON}``; for the schedule, raises instead of 500.
     """
     by_schedule = event.get("source") == SCHEDULE
     try:
-        report = _run(event)
+        path = parse_path(path)
+        settings = parse_settings(path, parameters.read(path))
+        moment = latest_moment(settings.rule, _scheduled_time(event, now))
     except ColdtableError as error:
         log.error(error.message, extra={"code": error.code, "hint": error.hint})
         if by_schedule:
             raise
         return _response(500, _failure(error))
-    if not report.failed:
-        return _response(200, _success(report))
+    log.info(
+        "run", extra={"moment": iso(moment), "tables": settings.tables, "bucket": settings.bucket}
+    )
+    report = export_tables(settings, settings.tables, moment, exporter)
     if by_schedule and (problem := report_error(report)):
         raise problem
-    return _response(500, _mixed(report))
+    return _response(500, _mixed(report)) if report.failed else _response(200, _success(report))
 
 
-def _run(event: dict[str, Any]) -> ExportReport:
-    path = parse_path(os.environ.get(PATH_VARIABLE, ""))
-    settings = parse_settings(path, _parameters().read(path))
-    moment = latest_moment(settings.rule, _scheduled_time(event))
-    log.info(
-        "run",
-        extra={"moment": iso(moment), "tables": settings.tables, "bucket": settings.bucket},
-    )
-    return export_tables(settings, settings.tables, moment, _exporter())
-
-
-def _scheduled_time(event: dict[str, Any]) -> datetime:
+def _scheduled_time(event: dict[str, Any], now: datetime) -> datetime:
     """The event's ``scheduledTime`` as EventBridge Scheduler writes it; now, if it has none."""
     text = event.get("scheduledTime")
     if text is None:
-        return datetime.now(UTC)
+        return now
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError:
