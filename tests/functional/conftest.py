@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -91,3 +92,13 @@ def fresh_aws() -> Iterator[Callable[..., EmbeddedAws]]:
     yield start
     for one in running:
         one.stop()
+
+
+def until(ask: Callable[[], Any], *, seconds: float = 20.0) -> Any:
+    """Ask until the answer is true and return it; fail after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (answer := ask()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"nothing came within {seconds:g} s")
+        time.sleep(0.05)
+    return answer

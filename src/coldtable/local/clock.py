@@ -37,9 +37,10 @@ class Clock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    @staticmethod
-    def real_now() -> datetime:
+    def real_now(self) -> datetime:
         """What the machine's own clock says, wherever ours stands."""
+        if self._traveller is None:
+            return self.now()
         return time_machine.escape_hatch.datetime.datetime.now(UTC)
 
     def listen(self, listener: Listener) -> None:

@@ -21,7 +21,7 @@ from .control import Control
 from .door import Door
 from .inner import AsgiInner
 from .options import SCHEMA, Options
-from .seams import iam, selfcheck, signing
+from .seams import iam, lambda_async, lambda_runtime, selfcheck, signing
 from .surroundings import Surroundings
 
 
@@ -35,6 +35,7 @@ class Server:
         self._stop = asyncio.Event()
         self.clock = Clock(options.offset)
         self.inner = AsgiInner(f"127.0.0.1:{port}", options.account)
+        self.flights = lambda_async.Flights()
         self.control = Control(self.clock, self._move, self._reset)
         self.door = Door(ministack.app, self.control, port, self._started, self._stopping)
 
@@ -43,6 +44,8 @@ class Server:
         selfcheck.check_signatures()
         iam.install()
         signing.install(self.clock)
+        lambda_runtime.install(self.clock, self._surroundings.scratch, self._endpoint)
+        lambda_async.install(self.inner, self.flights, asyncio.get_running_loop())
 
     async def run(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -71,7 +74,8 @@ class Server:
         sys.stdout.flush()
 
     async def _stopping(self) -> None:
-        pass
+        # Their processes would outlive ours.
+        await asyncio.to_thread(lambda_runtime.stop_workers)
 
     async def _move(self, moment: datetime, fire: bool) -> int:
         self.clock.move_to(moment)
