@@ -29,7 +29,6 @@ app = App(
     default_parameter=Parameter(negative=()),
     help_format="markdown",
 )
-app.meta.default_parameter = Parameter(group=GLOBAL, negative=())
 
 # Imported when they are called: `coldtable --help` need not load the AWS SDK.
 app.command("coldtable.cli.deploy:deploy", name="deploy")
@@ -42,13 +41,14 @@ app.command("coldtable.cli.local:local", name="local")
 @app.meta.default
 def launch(
     *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
-    profile: str | None = None,
-    region: str | None = None,
-    endpoint_url: str | None = None,
-    output: Output = "table",
-    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"])] = False,
-    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"])] = False,
-    debug: bool = False,  # noqa: ARG001  read by main(), which is there before any parsing
+    profile: Annotated[str | None, Parameter(group=GLOBAL)] = None,
+    region: Annotated[str | None, Parameter(group=GLOBAL)] = None,
+    endpoint_url: Annotated[str | None, Parameter(group=GLOBAL)] = None,
+    output: Annotated[Output, Parameter(group=GLOBAL)] = "table",
+    verbose: Annotated[bool, Parameter(name=["--verbose", "-v"], group=GLOBAL)] = False,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], group=GLOBAL)] = False,
+    # Read by main() too, which is there before anything is parsed.
+    debug: Annotated[bool, Parameter(group=GLOBAL)] = False,  # noqa: ARG001
 ) -> Any:
     """Run one command.
 
