@@ -13,14 +13,16 @@ class Wish:
 
     ``tables`` may be empty and ``bucket`` ``None`` with ``existing_parameters``: both are then
     read from there. ``bucket`` is ``None`` for one that the stack creates. ``at`` is the local
-    time of the moment that is exported, ``day`` its day of the month (0: every day).
+    time of the moment that is exported, ``day`` its day of the month (0: every day); with
+    ``existing_parameters`` neither counts. ``timezone`` is ``None`` for that of the existing
+    parameters, else UTC.
     """
 
     tables: tuple[str, ...]
     bucket: str | None = None
     stack_name: str = "coldtable"
     schedule: str = "cron(0 4 * * ? *)"
-    timezone: str = "UTC"
+    timezone: str | None = None
     at: time = time(0)
     day: int = 0
     prefix_template: str

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from coldtable.model import Export, ExportRequest, Pitr, Table
-from coldtable.model_stack import (
-    AlarmState,
-    ChangeSet,
-    FunctionState,
-    ScheduleState,
-    Stack,
-    StackEvent,
-    StackResource,
-)
+
+if TYPE_CHECKING:
+    # Not for the Lambda, which pays for every class at its cold start.
+    from coldtable.model_stack import (
+        AlarmState,
+        ChangeSet,
+        FunctionState,
+        ScheduleState,
+        Stack,
+        StackEvent,
+        StackResource,
+    )
 
 
 class Clock(Protocol):

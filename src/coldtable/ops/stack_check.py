@@ -1,0 +1,121 @@
+"""After a deployment: is what matters really so? Asked of the services, not of CloudFormation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from coldtable.core.settings import parse_settings
+from coldtable.errors import CheckFailed, ColdtableError
+from coldtable.model_stack import Code, Finding
+from coldtable.ops.preflight import Ground
+from coldtable.ports import Exporter, ParameterStore, Probe
+
+Say = Callable[[str], None]
+
+
+def check_stack(
+    ground: Ground,
+    outputs: Mapping[str, str],
+    code: Code,
+    exporter: Exporter,
+    parameters: ParameterStore,
+    probe: Probe,
+) -> tuple[Finding, ...]:
+    """Look at PITR, schedule, alarms, function and parameters; ``CheckFailed`` lists what is off.
+
+    A look that AWS refuses is an error of its own, not a finding.
+    """
+    findings = [
+        *_pitr(ground, exporter),
+        _schedule(ground, outputs, probe),
+        *_alarms(outputs, probe),
+        _function(outputs, code, probe),
+        _parameters(ground, outputs, parameters),
+    ]
+    bad = [f for f in findings if not f.ok]
+    if bad:
+        lines = "\n".join(f"  - {f.subject}: {f.found}" for f in bad)
+        hints = dict.fromkeys(f.hint for f in bad if f.hint)
+        raise CheckFailed(
+            f"The stack {ground.wish.stack_name} is deployed, and not as it should be:\n{lines}",
+            hint="\n".join(hints),
+        )
+    return tuple(findings)
+
+
+def _pitr(ground: Ground, exporter: Exporter) -> Sequence[Finding]:
+    findings = []
+    for table in ground.tables:
+        pitr = exporter.pitr(table)
+        days = f", {pitr.recovery_days} days" if pitr.recovery_days else ""
+        findings.append(
+            Finding(
+                subject=f"point-in-time recovery of {table.name}",
+                found=f"on{days}" if pitr.enabled else "off",
+                ok=pitr.enabled,
+                hint="Deploy again with --enable-pitr",
+            )
+        )
+    return findings
+
+
+def _schedule(ground: Ground, outputs: Mapping[str, str], probe: Probe) -> Finding:
+    wish = ground.wish
+    found = probe.schedule(outputs["ScheduleGroupName"], outputs["ScheduleName"])
+    return Finding(
+        subject="schedule",
+        found=f"{found.state}, {found.expression} in {found.timezone}",
+        ok=(found.state, found.expression, found.timezone)
+        == ("ENABLED", wish.schedule, wish.timezone),
+        hint=f"It should be ENABLED, {wish.schedule} in {wish.timezone}. Somebody changed it "
+        "outside the stack: delete it there and deploy again",
+    )
+
+
+def _alarms(outputs: Mapping[str, str], probe: Probe) -> Sequence[Finding]:
+    names = [outputs["ErrorsAlarmName"], outputs["UndeliveredAlarmName"]]
+    found = {alarm.name: alarm for alarm in probe.alarms(names)}
+    findings = []
+    for name in names:
+        alarm = found.get(name)
+        heard = alarm is not None and alarm.enabled and outputs["TopicArn"] in alarm.topics
+        state = "missing" if alarm is None else "actions on" if heard else "nobody hears it"
+        findings.append(
+            Finding(
+                subject=f"alarm {name}",
+                found=state,
+                ok=heard,
+                hint=f"aws cloudwatch enable-alarm-actions --alarm-names {name}",
+            )
+        )
+    return findings
+
+
+def _function(outputs: Mapping[str, str], code: Code, probe: Probe) -> Finding:
+    found = probe.function(outputs["FunctionName"])
+    is_ours = found.sha256 == code.sha256
+    return Finding(
+        subject=f"function {outputs['FunctionName']}",
+        found=f"{found.state}, {'this' if is_ours else 'other'} code",
+        ok=found.state == "Active" and found.update in ("", "Successful") and is_ours,
+        hint="Somebody changed the function outside the stack, or its code in the bucket "
+        f"{code.bucket}. Look who did, and deploy again",
+    )
+
+
+def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: ParameterStore) -> Finding:
+    """The function reads these: they must make sense, and mean this stack's tables and bucket."""
+    path = outputs["ParameterPath"]
+    try:
+        settings = parse_settings(path, parameters.read(path))
+    except ColdtableError as problem:
+        return Finding(
+            subject=f"parameters below {path}", found=problem.message, ok=False, hint=problem.hint
+        )
+    same = set(settings.tables) == {t.name for t in ground.tables}
+    return Finding(
+        subject=f"parameters below {path}",
+        found=f"{len(settings.tables)} tables into {settings.bucket}",
+        ok=same and settings.bucket == outputs["Bucket"],
+        hint="They name other tables or another bucket than the stack. Deploy again",
+    )
