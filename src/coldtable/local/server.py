@@ -21,7 +21,7 @@ from .control import Control
 from .door import Door
 from .inner import AsgiInner
 from .options import SCHEMA, Options
-from .seams import iam, lambda_async, lambda_runtime, selfcheck, signing
+from .seams import cfn, iam, lambda_async, lambda_runtime, selfcheck, signing
 from .surroundings import Surroundings
 
 
@@ -41,11 +41,13 @@ class Server:
 
     def install(self) -> None:
         """Check every seam, then put ours in place. Raises ``SeamBroken``."""
+        loop = asyncio.get_running_loop()
         selfcheck.check_signatures()
         iam.install()
         signing.install(self.clock)
         lambda_runtime.install(self.clock, self._surroundings.scratch, self._endpoint)
-        lambda_async.install(self.inner, self.flights, asyncio.get_running_loop())
+        lambda_async.install(self.inner, self.flights, loop)
+        cfn.install(self.inner, loop)
 
     async def run(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
