@@ -24,6 +24,8 @@ class AwsSession:
         profile: str | None = None,
         region: str | None = None,
         endpoint_url: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
         connections: int = 10,
     ) -> None:
         # boto3's own session is botocore's with resources on top, which nothing here needs: the
@@ -31,6 +33,7 @@ class AwsSession:
         self._session = Session(profile=profile)
         self._region = region or os.environ.get("AWS_REGION")
         self._endpoint_url = endpoint_url
+        self._keys = (access_key, secret_key)
         self._config = Config(
             retries=_RETRIES,
             connect_timeout=5,
@@ -41,11 +44,14 @@ class AwsSession:
 
     def client(self, service: str) -> Any:
         """A client of ``service``. The caller annotates it with its type."""
+        access_key, secret_key = self._keys
         with translated(service):
             return self._session.create_client(
                 service,
                 region_name=self._region,
                 endpoint_url=self._endpoint_url,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=secret_key,
                 config=self._config,
             )
 

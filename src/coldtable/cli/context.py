@@ -25,6 +25,9 @@ class Context:
     profile: str | None = None
     region: str | None = None
     endpoint_url: str | None = None
+    # Only for the embedded AWS, whose keys are no secret; people's own come from their profile.
+    access_key: str | None = None
+    secret_key: str | None = None
     output: Output = "table"
     verbosity: int = 0
 
@@ -33,7 +36,13 @@ class Context:
         """The AWS session; the SDK is imported when a command first needs it."""
         from coldtable.aws.session import AwsSession
 
-        return AwsSession(profile=self.profile, region=self.region, endpoint_url=self.endpoint_url)
+        return AwsSession(
+            profile=self.profile,
+            region=self.region,
+            endpoint_url=self.endpoint_url,
+            access_key=self.access_key,
+            secret_key=self.secret_key,
+        )
 
     @cached_property
     def err(self) -> Console:

@@ -1,0 +1,181 @@
+"""``coldtable demo``: one night of a real installation, on the embedded AWS."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from coldtable.aws.errors import translated
+from coldtable.aws.exporter import DynamoDbExporter
+from coldtable.aws.objects import S3Objects
+from coldtable.cli.context import Context, print_table
+from coldtable.cli.deploy import template, windows
+from coldtable.core.prefix import DEFAULT_TEMPLATE
+from coldtable.core.request import iso
+from coldtable.demo.scene import TABLE, Scene
+from coldtable.demo.story import (
+    MOMENT,
+    SCHEDULE,
+    STACK,
+    ZONE,
+    Night,
+    Proof,
+    Stage,
+    check,
+    next_night,
+    play,
+)
+from coldtable.errors import CheckFailed
+from coldtable.local.process import EmbeddedAws
+from coldtable.model_stack import DeployReport, Wish
+from coldtable.ops.code import build_zip
+from coldtable.ops.deploy import deploy
+
+
+def demo(
+    *,
+    keep: bool = False,
+    without: str | None = None,
+    context: Annotated[Context, Parameter(parse=False)],
+) -> int:
+    """Watch the whole system work, on an AWS that runs on this machine alone.
+
+    Starts the embedded AWS on a free loopback port, deploys a table and the real stack, writes
+    items before and after the moment, lets the schedule fire, and proves that the export holds the
+    earlier state. Needs no AWS account and no credentials; takes some seconds.
+
+    Parameters
+    ----------
+    keep
+        Leave the embedded AWS running when the story is over, until Ctrl-C.
+    without
+        Take this IAM action away from the role that has it, and see what a failed night looks
+        like: dynamodb:ExportTableToPointInTime, s3:PutObject, lambda:InvokeFunction …
+    """
+    night = next_night(datetime.now(UTC))
+    with EmbeddedAws(["--clock", night.evening.isoformat()]) as aws, translated("demo"):
+        context.note(f"The embedded AWS listens on {aws.endpoint}. No Docker, no account.")
+        inside = _inside(context, aws)
+        proof = _night(inside, aws, night, without)
+        wrong = check(proof, night)
+        if not wrong:
+            _answer(inside, proof)
+        if keep:
+            _keep(inside, aws)
+    if wrong:
+        raise CheckFailed("The demo is not as it should be: " + "; ".join(wrong))
+    return 0
+
+
+def _inside(context: Context, aws: EmbeddedAws) -> Context:
+    """The same output options, on the embedded AWS. The user's own AWS settings stay out of it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    return replace(
+        context,
+        profile=None,
+        region=aws.region,
+        endpoint_url=aws.endpoint,
+        access_key="test",
+        secret_key="test",  # noqa: S106  the embedded AWS's, for everybody
+    )
+
+
+def _night(inside: Context, aws: EmbeddedAws, night: Night, without: str | None) -> Proof:
+    scene = Scene(inside.session, time.sleep)
+    scene.build_table(inside.detail)
+    inside.note(f"The table {TABLE} has point-in-time recovery.")
+    report = _deploy(inside)
+    inside.note(
+        f"The stack {STACK} is {report.outcome}: {len(report.changes)} resources, "
+        f"{len(report.findings)} checks passed. Every day at 04:00 in {ZONE} it exports the "
+        f"table as it was at {MOMENT:%H:%M}."
+    )
+    if without:
+        role = scene.take_away(without, STACK)
+        inside.note(f"The role {role} has lost {without}.")
+    stage = Stage(
+        aws=aws,
+        scene=scene,
+        exporter=DynamoDbExporter(inside.session.client("dynamodb")),
+        objects=lambda bucket: S3Objects(inside.session.client("s3"), bucket),
+        pause=time.sleep,
+        tell=inside.note,
+    )
+    return play(stage, night, report.outputs["DeadLetterQueueUrl"])
+
+
+def _deploy(inside: Context) -> DeployReport:
+    wish = Wish(
+        tables=(TABLE,),
+        stack_name=STACK,
+        schedule=SCHEDULE,
+        timezone=ZONE.key,
+        at=MOMENT,
+        prefix_template=DEFAULT_TEMPLATE,
+        parameter_path="/coldtable/demo",
+    )
+    quiet = replace(windows(inside), say=inside.detail)
+    return deploy(wish, quiet, template(), build_zip())
+
+
+def _answer(inside: Context, proof: Proof) -> None:
+    body = {
+        "export": proof.export.arn,
+        "moment": iso(proof.export.moment) if proof.export.moment else None,
+        "location": proof.export.location,
+        "objects": list(proof.keys),
+        "itemsExported": proof.exported,
+        "itemsNow": proof.now,
+    }
+
+    def table() -> None:
+        out = sys.stdout.write
+        out(f"\nObjects in s3://{proof.export.bucket}\n")
+        for key in proof.keys:
+            out(f"  {key}\n")
+        manifest = proof.manifest
+        out(
+            f"\nThe manifest: {manifest.items} items in {len(manifest.files)} files as of "
+            f"{iso(manifest.moment or proof.export.started or datetime.now(UTC))}; "
+            "every MD5, gzip CRC and count is right\n\n"
+        )
+        print_table(["ORDER", "IN THE EXPORT", "IN THE TABLE NOW"], _rows(proof))
+        out("\nThe export holds the table as it was at the moment.\n")
+
+    inside.answer("coldtable.demo/1", body, table)
+
+
+def _rows(proof: Proof) -> list[list[str]]:
+    def show(item: dict[str, Any] | None) -> str:
+        if item is None:
+            return "-"
+        rest = {name: value for name, value in item.items() if name != "id"}
+        return json.dumps(rest, sort_keys=True)
+
+    ids = sorted({*proof.exported, *proof.now})
+    return [[i, show(proof.exported.get(i)), show(proof.now.get(i))] for i in ids]
+
+
+def _keep(inside: Context, aws: EmbeddedAws) -> None:
+    inside.note("\nThe embedded AWS goes on until Ctrl-C. In another terminal:\n")
+    for name, value in aws.env().items():
+        inside.note(f"  export {name}={value}")
+    inside.note(
+        "  aws dynamodb list-exports\n"
+        "  aws s3 ls --recursive s3://BUCKET\n"
+        "  aws scheduler list-schedules\n"
+        "  aws ssm get-parameters-by-path --path /coldtable/demo\n"
+    )
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        inside.note("Stopped.")
