@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from .clock import Clock, ClockBackwards
+from .interface import ApiError
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -15,7 +16,7 @@ Answer = tuple[int, dict[str, Any]]
 class Controlled(Protocol):
     """What may answer control calls besides the clock: exports and faults."""
 
-    async def control(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]: ...
+    async def control(self, path: str, body: dict[str, Any]) -> dict[str, Any]: ...
 
 
 class Refused(Exception):
@@ -30,7 +31,7 @@ class Control:
         clock: Clock,
         move: Callable[[datetime, bool], Awaitable[int]],
         reset: Callable[[], Awaitable[None]],
-        exports: Controlled | None = None,
+        exports: Controlled,
     ) -> None:
         self._clock = clock
         self._move = move
@@ -49,6 +50,8 @@ class Control:
             return await self._route(method, path, request)
         except (Refused, ClockBackwards) as error:
             return 400, {"message": str(error)}
+        except ApiError as error:
+            return error.status, {"message": error.message}
 
     async def _route(self, method: str, path: str, request: dict[str, Any]) -> Answer:
         if (method, path) == ("GET", "health"):
@@ -62,8 +65,6 @@ class Control:
             await self._reset()
             return 200, {"reset": "ok"}
         if method == "POST" and path.split("/", 1)[0] in ("exports", "faults"):
-            if self._exports is None:
-                raise Refused("this emulator has no exports to control")
             return 200, await self._exports.control(path, request)
         return 404, {"message": f"there is no {method} /_coldtable/{path}"}
 

@@ -14,6 +14,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _PREFIX = "/_coldtable/"
+_THEIR_RESET = "/_ministack/reset"
 
 
 class Door:
@@ -36,7 +37,7 @@ class Door:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"].startswith(_PREFIX):
+        elif scope["type"] == "http" and scope["path"].startswith((_PREFIX, _THEIR_RESET)):
             await self._answer(scope, receive, send)
         else:
             await self._inside(scope, receive, send)
@@ -69,7 +70,8 @@ class Door:
             # A web page could point its own name at 127.0.0.1; it cannot fake this header.
             status, answer = 403, {"message": "the control endpoint answers to 127.0.0.1 only"}
         else:
-            path = scope["path"].removeprefix(_PREFIX)
+            # ministack's own reset would leave our history behind.
+            path = scope["path"].removeprefix("/_ministack/").removeprefix(_PREFIX)
             status, answer = await self._control.answer(scope["method"], path, body)
         await _send_json(send, status, answer)
 

@@ -14,12 +14,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from ministack import app as ministack
 from ministack.core import iam_evaluator, responses
+from ministack.services import dynamodb
 
 from .interface import ApiError, Caller, Reply, Scope
+from .seams import dynamodb as dynamodb_seam
 from .seams import iam
-
-# True while a DynamoDB call must reach ministack itself and not what we put in front of it.
-passing: contextvars.ContextVar[bool] = contextvars.ContextVar("coldtable_passing", default=False)
 
 
 class AsgiInner:
@@ -33,14 +32,12 @@ class AsgiInner:
     async def dynamodb(
         self, scope: Scope, operation: str, request: Mapping[str, Any]
     ) -> dict[str, Any]:
-        from ministack.services import dynamodb
-
         headers = {"x-amz-target": f"DynamoDB_20120810.{operation}"}
 
         async def ask() -> tuple[int, Mapping[str, str], bytes]:
             responses.set_request_account_id(scope.account)
             responses.set_request_region(scope.region)
-            passing.set(True)
+            dynamodb_seam.passing.set(True)
             answer: tuple[int, Mapping[str, str], bytes] = await dynamodb.handle_request(
                 "POST", "/", headers, json.dumps(request).encode(), {}
             )

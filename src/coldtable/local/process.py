@@ -144,11 +144,20 @@ class EmbeddedAws:
         self._control("POST", "/exports", {"hold": True})
 
     def release_exports(self) -> None:
-        self._control("POST", "/exports", {"hold": False})
+        self._control("POST", "/exports", {"release": True})
 
-    def fault(self, kind: str, **details: Any) -> dict[str, Any]:
-        """Arrange a fault, as ``POST /_coldtable/faults`` takes it: ``{"kind": kind, ...}``."""
-        return self._control("POST", "/faults", {"kind": kind, **details})
+    def export_seconds(self, seconds: float) -> None:
+        """How long exports that start from now on take, in real seconds."""
+        self._control("POST", "/exports", {"seconds": seconds})
+
+    def fault(self, **faults: Any) -> dict[str, Any]:
+        """Arm faults and return what is armed.
+
+        ``fail={"code", "message"?, "after_files"?}``, ``throttle=N`` or ``{operation: N}``,
+        ``drop={"operation"?, "seconds"?, "count"?}``, ``damage={"how", "name"?}``,
+        ``object={"bucket", "key", "how"}``, ``clear=True``. Raises ``UsageError``.
+        """
+        return self._control("POST", "/faults", faults)
 
     def reset(self) -> None:
         """Forget everything but the clock."""

@@ -21,7 +21,8 @@ from .control import Control
 from .door import Door
 from .inner import AsgiInner
 from .options import SCHEMA, Options
-from .seams import cfn, iam, lambda_async, lambda_runtime, selfcheck, signing
+from .pitr.service import PitrService, PitrSettings
+from .seams import cfn, dynamodb, iam, lambda_async, lambda_runtime, selfcheck, signing
 from .surroundings import Surroundings
 
 
@@ -36,7 +37,16 @@ class Server:
         self.clock = Clock(options.offset)
         self.inner = AsgiInner(f"127.0.0.1:{port}", options.account)
         self.flights = lambda_async.Flights()
-        self.control = Control(self.clock, self._move, self._reset)
+        self.past = PitrService(
+            self.inner,
+            PitrSettings(
+                export_seconds=options.export_seconds,
+                restorable_lag=options.restorable_lag,
+                min_window=options.min_window,
+            ),
+            tables=dynamodb.Tables(),
+        )
+        self.control = Control(self.clock, self._move, self._reset, self.past)
         self.door = Door(ministack.app, self.control, port, self._started, self._stopping)
 
     def install(self) -> None:
@@ -47,6 +57,7 @@ class Server:
         signing.install(self.clock)
         lambda_runtime.install(self.clock, self._surroundings.scratch, self._endpoint)
         lambda_async.install(self.inner, self.flights, loop)
+        dynamodb.install(self.past)
         cfn.install(self.inner, loop)
 
     async def run(self, listener: socket.socket) -> None:
@@ -66,6 +77,8 @@ class Server:
             watcher.cancel()
 
     async def _started(self) -> None:
+        if self._surroundings.state is not None:
+            self.past.load(self._surroundings.state / "pitr")
         ready = {
             "schema": SCHEMA,
             "endpoint": self._endpoint,
@@ -76,6 +89,9 @@ class Server:
         sys.stdout.flush()
 
     async def _stopping(self) -> None:
+        await self.past.aclose()
+        if self._surroundings.state is not None:
+            self.past.save(self._surroundings.state / "pitr")
         # Their processes would outlive ours.
         await asyncio.to_thread(lambda_runtime.stop_workers)
 
@@ -84,6 +100,7 @@ class Server:
         return 0
 
     async def _reset(self) -> None:
+        self.past.reset()
         await asyncio.to_thread(ministack._reset_all_state)
 
     async def _watch_parent(self) -> None:
