@@ -180,7 +180,7 @@ def _answer(context: Context, report: DeployReport) -> None:
     }
 
     def table() -> None:
-        if report.changes or report.outcome == "planned":
+        if report.outcome in ("planned", "updated"):
             _print_changes(report)
         if report.findings:
             print_table(["CHECKED", "FOUND"], [[f.subject, f.found] for f in report.findings])

@@ -67,8 +67,8 @@ def _schedule(ground: Ground, outputs: Mapping[str, str], probe: Probe) -> Findi
         found=f"{found.state}, {found.expression} in {found.timezone}",
         ok=(found.state, found.expression, found.timezone)
         == ("ENABLED", wish.schedule, wish.timezone),
-        hint=f"It should be ENABLED, {wish.schedule} in {wish.timezone}. Somebody changed it "
-        "outside the stack: delete it there and deploy again",
+        hint=f"It should be ENABLED, {wish.schedule} in {wish.timezone}. If somebody changed it "
+        "outside the stack, correct it there: CloudFormation sees no difference to mend",
     )
 
 
@@ -99,7 +99,8 @@ def _function(outputs: Mapping[str, str], code: Code, probe: Probe) -> Finding:
         found=f"{found.state}, {'this' if is_ours else 'other'} code",
         ok=found.state == "Active" and found.update in ("", "Successful") and is_ours,
         hint="Somebody changed the function outside the stack, or its code in the bucket "
-        f"{code.bucket}. Look who did, and deploy again",
+        f"{code.bucket}. Find out who, then: aws lambda update-function-code --function-name "
+        f"{outputs['FunctionName']} --s3-bucket {code.bucket} --s3-key {code.key}",
     )
 
 
@@ -117,5 +118,5 @@ def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: Paramete
         subject=f"parameters below {path}",
         found=f"{len(settings.tables)} tables into {settings.bucket}",
         ok=same and settings.bucket == outputs["Bucket"],
-        hint="They name other tables or another bucket than the stack. Deploy again",
+        hint="They name other tables or another bucket than the stack: correct them",
     )
