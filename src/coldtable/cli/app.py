@@ -14,6 +14,11 @@ from rich.console import Console
 
 import coldtable
 from coldtable.cli.context import Context, Output
+from coldtable.cli.demo import demo
+from coldtable.cli.deploy import deploy
+from coldtable.cli.destroy import destroy
+from coldtable.cli.export import export
+from coldtable.cli.local import local
 from coldtable.errors import ColdtableError
 
 GLOBAL = Group("Global options", sort_key=9)
@@ -30,12 +35,9 @@ app = App(
     help_format="markdown",
 )
 
-# Imported when they are called: `coldtable --help` need not load the AWS SDK.
-app.command("coldtable.cli.deploy:deploy", name="deploy")
-app.command("coldtable.cli.destroy:destroy", name="destroy")
-app.command("coldtable.cli.export:export", name="export")
-app.command("coldtable.cli.demo:demo", name="demo")
-app.command("coldtable.cli.local:local", name="local")
+# Their modules import the AWS SDK only when they run: `coldtable --help` need not wait for it.
+for command in (deploy, destroy, export, demo, local):
+    app.command(command)
 
 
 @app.meta.default

@@ -13,9 +13,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from coldtable.aws.errors import translated
-from coldtable.aws.exporter import DynamoDbExporter
-from coldtable.aws.objects import S3Objects
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.deploy import template, windows
 from coldtable.core.prefix import DEFAULT_TEMPLATE
@@ -60,6 +57,8 @@ def demo(
         Take this IAM action away from the role that has it, and see what a failed night looks
         like: dynamodb:ExportTableToPointInTime, s3:PutObject, lambda:InvokeFunction …
     """
+    from coldtable.aws.errors import translated
+
     night = next_night(datetime.now(UTC))
     with EmbeddedAws(["--clock", night.evening.isoformat()]) as aws, translated("demo"):
         context.note(f"The embedded AWS listens on {aws.endpoint}. No Docker, no account.")
@@ -90,6 +89,9 @@ def _inside(context: Context, aws: EmbeddedAws) -> Context:
 
 
 def _night(inside: Context, aws: EmbeddedAws, night: Night, without: str | None) -> Proof:
+    from coldtable.aws.exporter import DynamoDbExporter
+    from coldtable.aws.objects import S3Objects
+
     scene = Scene(inside.session, time.sleep)
     scene.build_table(inside.detail)
     inside.note(f"The table {TABLE} has point-in-time recovery.")

@@ -6,13 +6,14 @@ import copy
 import json
 from collections.abc import Callable, Mapping
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from coldtable.aws.session import AwsSession
-from coldtable.aws.stacks import CloudFormationStacks
 from coldtable.errors import UsageError
 from coldtable.ops.stack import Workshop, execute, propose
+
+if TYPE_CHECKING:
+    from coldtable.aws.session import AwsSession
 
 TABLE = "orders"
 TABLE_STACK = "coldtable-demo-table"
@@ -30,6 +31,8 @@ class Scene:
 
     def build_table(self, say: Callable[[str], None]) -> None:
         """The demo's own stack: a table with point-in-time recovery."""
+        from coldtable.aws.stacks import CloudFormationStacks
+
         stacks = CloudFormationStacks(self._session.client("cloudformation"))
         shop = Workshop(stacks=stacks, pause=self._pause, say=say)
         template = (files("coldtable.infra") / "demo.yaml").read_text("utf-8")

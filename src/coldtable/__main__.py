@@ -1,0 +1,5 @@
+"""``python -m coldtable``."""
+
+from coldtable.cli.app import main
+
+main()

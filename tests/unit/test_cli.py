@@ -1,0 +1,94 @@
+"""The command line as people meet it: help, wrong input, exit codes, no tracebacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from coldtable import __version__
+from coldtable.cli.app import main
+
+COMMANDS = ["deploy", "destroy", "export", "demo", "local"]
+
+
+@pytest.fixture(autouse=True)
+def _nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No AWS: these commands must not come so far."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "nowhere")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "nowhere")
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help is on stdout, exits with 0, and has each command with what it does."""
+    code, out, err = run(capsys, "--help")
+    assert (code, err) == (0, "")
+    for name in COMMANDS:
+        (line,) = [line for line in out.splitlines() if line.startswith(f"│ {name} ")]
+        assert len(line.strip("│ ").split()) > 3
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    """`coldtable COMMAND --help` describes the command, its options and the global ones."""
+    code, out, err = run(capsys, command, "--help")
+    assert (code, err) == (0, "")
+    assert f"coldtable {command}" in out
+    assert "Global options" in out
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """--version prints the version alone."""
+    assert run(capsys, "--version") == (0, f"{__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["bogus"], 2, "bogus"),
+        (["export", "--nope"], 2, "--nope"),
+        (["export", "--output", "yaml"], 2, "yaml"),
+        (["export", "orders", "--at", "tomorrow"], 2, "--at 'tomorrow' is not a time"),
+        (["export", "orders", "--at", "2026-11-01T03:00"], 2, "has no offset"),
+        (["export", "orders", "--at", "2026-11-01T03:00:00.5Z"], 2, "a whole second"),
+        (["export", "--bucket", "archive"], 2, "name the tables to export"),
+        (["export", "orders", "--timezone", "UTC"], 2, "go with --bucket"),
+        (["export", "a b", "--bucket", "archive"], 10, "'a b' cannot be a table name"),
+        (["export", "orders", "--bucket", "Archive"], 10, "'Archive' cannot be a bucket name"),
+        (["export", "--parameter-path", "prod"], 10, "'prod' is not a parameter path"),
+        (["export", "orders"], 10, "No AWS region is set"),
+        (["export", "orders", "--region", "eu-north-1"], 11, "no usable AWS credentials"),
+        (["export", "orders", "--profile", "nobody"], 10, "nobody"),
+        (["deploy", "--table", "orders", "--day", "32"], 2, "--day must be 0"),
+        (["deploy", "--table", "orders", "--at", "25:00"], 2, "'25:00' is not a time of day"),
+        (["local", "--port", "70000"], 2, "70000"),
+        (["local", "--clock", "1999-01-01"], 1, "the clock only moves forward"),
+    ],
+)
+def test_wrong_input(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    """One clear error on stderr with its exit code; nothing on stdout, and no traceback."""
+    found, out, err = run(capsys, *arguments)
+    assert found == code
+    assert err.startswith("error: ")
+    assert said in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_debug_shows_where_it_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    """--debug adds the traceback; the error and its code stay."""
+    code, _, err = run(capsys, "export", "orders", "--at", "tomorrow", "--debug")
+    assert code == 2
+    assert "Traceback" in err
+    assert "error: --at 'tomorrow' is not a time" in err
