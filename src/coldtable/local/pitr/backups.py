@@ -123,11 +123,10 @@ class Backups:
         wanted = request["PointInTimeRecoverySpecification"]
         enabled, days = wanted["PointInTimeRecoveryEnabled"], wanted.get("RecoveryPeriodInDays")
         if not enabled and days is not None:
-            # UNVERIFIED text; that it is rejected is known [QUIRKS].
             raise ApiError(
                 "ValidationException",
-                "One or more parameter values were invalid: RecoveryPeriodInDays cannot be "
-                "specified when PointInTimeRecoveryEnabled is false",
+                "Invalid Request: Cannot specify RecoveryPeriodInDays when disabling "
+                "point-in-time recovery.",
             )
         async with self._changing:
             table = await self.table(scope, request["TableName"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from .settings import PitrSettings
 from .times import floor_millis, iso_seconds, micros
 
 VIEWS = ("NEW_IMAGE", "NEW_AND_OLD_IMAGES")
+_KEY = r"[a-zA-Z0-9:/_-]+"
 _SPEC = "IncrementalExportSpecification"
 
 MEMBERS = (
@@ -73,6 +75,13 @@ def couplings(request: Mapping[str, Any]) -> None:
             raise _invalid("ExportFromTime must be provided in IncrementalExportSpecification")
     if request.get("S3SseKmsKeyId") is not None and request.get("S3SseAlgorithm") != "KMS":
         raise _invalid("KMS Key Id is not supported for this encryption type")
+    key_id = request.get("S3SseKmsKeyId")
+    if key_id is not None and not re.fullmatch(_KEY, key_id):
+        # UNVERIFIED: the pattern at the end of the text; the rest is known [QUIRKS].
+        raise _invalid(
+            f"1 validation error detected: Value '{key_id}' at 's3SseKmsKeyId' failed to satisfy "
+            f"constraint: Member must satisfy regular expression pattern: {_KEY}"
+        )
     _filter(request.get("FilterSpecification"))
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..interface import ApiError, Caller, Inner, Scope
-from . import arns, constraints, export_request, tables
+from . import arns, constraints, export_request, paging, tables
 from .backups import Backups, History
 from .constraints import Member
 from .records import IN_PROGRESS, ExportRecord
@@ -192,27 +190,9 @@ class Exports:
             table = await tables.find(self._inner, caller.scope, arn.table)
             wanted = table.table_id if table else None
             found = [record for record in found if record.table_id == wanted]
-        found.sort(key=lambda record: (arns.id_of(record.arn), record.arn), reverse=True)
-        start = self._page_start(found, request.get("NextToken"))
-        size = request.get("MaxResults", 25)
-        page = found[start : start + size]
+        page, token = paging.page(found, request.get("MaxResults"), request.get("NextToken"))
         answer: dict[str, Any] = {"ExportSummaries": [record.summary() for record in page]}
-        if start + size < len(found):
-            answer["NextToken"] = base64.urlsafe_b64encode(page[-1].arn.encode()).decode()
-        return answer
-
-    def _page_start(self, found: list[ExportRecord], token: str | None) -> int:
-        """Just after the export that the token names, also when newer ones have come."""
-        if token is None:
-            return 0
-        try:
-            arn = base64.urlsafe_b64decode(token.encode()).decode()
-            last = self._records[arn]
-        except (binascii.Error, UnicodeError, KeyError):
-            # UNVERIFIED text.
-            raise ApiError("ValidationException", "Invalid Request: Invalid NextToken") from None
-        mark = (arns.id_of(last.arn), last.arn)
-        return sum((arns.id_of(record.arn), record.arn) >= mark for record in found)
+        return answer if token is None else {**answer, "NextToken": token}
 
     def _seen_by(self, scope: Scope, record: ExportRecord) -> bool:
         same = (record.account, record.region) == (scope.account, scope.region)

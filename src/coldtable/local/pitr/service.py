@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,13 @@ from . import arns, storage
 from .backups import Backups, History
 from .exports import Exports, authorise
 from .faults import Faults, damaged
+from .import_record import ImportRecord
+from .imports import Imports
 from .journal import Item
+from .loader import Loader
 from .objects import Bucket, S3Refused
 from .records import IN_PROGRESS, ExportRecord
+from .restore import Restores
 from .runner import Runner, damage_request, overwrite
 from .settings import PitrSettings
 from .tables import TableSeam
@@ -37,6 +41,10 @@ class PitrService:
             "ListExports",
             "DescribeContinuousBackups",
             "UpdateContinuousBackups",
+            "RestoreTableToPointInTime",
+            "ImportTable",
+            "DescribeImport",
+            "ListImports",
         }
     )
 
@@ -59,12 +67,21 @@ class PitrService:
         self._backups = Backups(inner, self._settings, clock, tables)
         self._exports = Exports(inner, self._settings, clock, self._backups, self._start_export)
         self._runner = Runner(inner, self._settings, clock, self._faults, self._exports.put)
+        self._imports = Imports(inner, self._settings, clock, self._start_import)
+        self._loader = Loader(
+            inner, self._settings, clock, tables, self._runner.gate.passed, self._imports.put
+        )
+        self._restores = Restores(inner, self._settings, clock, self._backups, tables, self._spawn)
         self._handlers: dict[str, _Handler] = {
             "ExportTableToPointInTime": self._exports.export,
             "DescribeExport": self._exports.describe,
             "ListExports": self._exports.list_exports,
             "DescribeContinuousBackups": self._describe_backups,
             "UpdateContinuousBackups": self._update_backups,
+            "RestoreTableToPointInTime": self._restores.restore,
+            "ImportTable": self._imports.import_table,
+            "DescribeImport": self._imports.describe,
+            "ListImports": self._imports.list_imports,
         }
 
     async def handle(
@@ -136,7 +153,10 @@ class PitrService:
     def _start_export(self, record: ExportRecord, history: History) -> None:
         self._spawn(self._runner.run(record, history))
 
-    def _spawn(self, work: Any) -> None:
+    def _start_import(self, record: ImportRecord) -> None:
+        self._spawn(self._loader.run(record))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -197,6 +217,7 @@ class PitrService:
         for task in list(self._tasks):
             task.cancel()
         self._exports.clear()
+        self._imports.clear()
         self._backups.clear()
         self._faults.clear()
         self._throttle.clear()
@@ -204,7 +225,10 @@ class PitrService:
 
     def save(self, folder: Path) -> None:
         """Write histories and records below ``folder`` (made when missing)."""
-        records = {"exports": [record.stored() for record in self._exports]}
+        records = {
+            "exports": [record.stored() for record in self._exports],
+            "imports": [record.stored() for record in self._imports],
+        }
         storage.save(folder, self._backups.all(), records)
 
     def load(self, folder: Path) -> None:
@@ -220,6 +244,9 @@ class PitrService:
             self._exports.put(record)
             if record.status == IN_PROGRESS:
                 self._waiting.append(record)
+
+        for stored in records.get("imports", []):
+            self._imports.put(ImportRecord.read(stored))
 
     def _resume(self) -> None:
         while self._waiting:

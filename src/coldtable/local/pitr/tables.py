@@ -18,9 +18,19 @@ class TableSeam(Protocol):
         ...
 
     def mark(
-        self, scope: Scope, table_name: str, status: str, restore: Mapping[str, Any] | None
+        self,
+        scope: Scope,
+        table_name: str,
+        status: str,
+        *,
+        restore: Mapping[str, Any] | None,
+        table_id: str | None = None,
     ) -> None:
-        """Set TableStatus (``CREATING``, ``ACTIVE``) and, when given, RestoreSummary."""
+        """Set TableStatus (``CREATING``, ``ACTIVE``) and RestoreSummary (``None``: there is none).
+
+        ``table_id`` replaces the TableId of a table that an import has just made. A table that
+        is gone meanwhile is no error.
+        """
         ...
 
 
