@@ -170,14 +170,24 @@ class Tables:
         return list(_items(table)) if table else []
 
     def mark(
-        self, scope: Scope, table_name: str, status: str, restore: Mapping[str, Any] | None
+        self,
+        scope: Scope,
+        table_name: str,
+        status: str,
+        *,
+        restore: Mapping[str, Any] | None,
+        table_id: str | None = None,
     ) -> None:
-        """Set TableStatus and, when given, RestoreSummary."""
+        """Set TableStatus, RestoreSummary (``None``: there is none) and, when given, TableId."""
         table = dynamodb._tables.get_scoped(scope.account, scope.region, table_name)
-        if table is not None:
-            table["TableStatus"] = status
-            if restore is not None:
-                table["RestoreSummary"] = dict(restore)
+        if table is None:
+            return
+        table["TableStatus"] = status
+        table.pop("RestoreSummary", None)
+        if restore is not None:
+            table["RestoreSummary"] = dict(restore)
+        if table_id is not None:
+            table["TableId"] = table_id
 
 
 def expire() -> int:
