@@ -69,7 +69,7 @@ def respond(
     log.info(
         "run", extra={"moment": iso(moment), "tables": settings.tables, "bucket": settings.bucket}
     )
-    report = export_tables(settings, settings.tables, moment, exporter)
+    report = export_tables(settings, settings.tables, moment, exporter, now)
     if by_schedule and (problem := report_error(report)):
         raise problem
     return _response(500, _mixed(report)) if report.failed else _response(200, _success(report))

@@ -36,7 +36,7 @@ def settings(*tables: str, bucket: str = "archive", zone: str = "Asia/Tokyo") ->
 def test_the_prefix_has_the_local_date(dynamodb: FakeExporter) -> None:
     """The folder is the moment's date in the settings' zone, not in UTC."""
     dynamodb.add_table("orders")
-    report = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb)
+    report = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     (line,) = report.started
     assert line.export.prefix == "2026/11/23/orders"
     assert line.export.moment == MOMENT
@@ -52,7 +52,7 @@ def test_one_failure_does_not_stop_the_others(dynamodb: FakeExporter) -> None:
         dynamodb.add_table(name)
     dynamodb.add_table("plain", pitr=False)
     dynamodb.refuse("secret", AccessDenied("no", action="dynamodb:ExportTableToPointInTime"))
-    report = export_tables(settings(*names), names, MOMENT, dynamodb)
+    report = export_tables(settings(*names), names, MOMENT, dynamodb, NOON)
     assert [line.table for line in report.started] == ["orders", "users"]
     assert [(line.table, line.code) for line in report.failed] == [
         ("gone", "TableNotFound"),
@@ -66,8 +66,8 @@ def test_one_failure_does_not_stop_the_others(dynamodb: FakeExporter) -> None:
 def test_the_same_run_twice_is_one_export(dynamodb: FakeExporter) -> None:
     """Repeating a run repeats its token, and AWS returns the export that there is."""
     dynamodb.add_table("orders")
-    first = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb)
-    again = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb)
+    first = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
+    again = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     assert first.started == again.started
     assert len(dynamodb.exports) == 1
 
@@ -85,9 +85,9 @@ def test_anything_else_is_another_export(
 ) -> None:
     """Another bucket, prefix or moment has another token: no conflict, a second export."""
     dynamodb.add_table("orders")
-    export_tables(settings("orders"), ["orders"], MOMENT, dynamodb)
+    export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     other = settings("orders", bucket=bucket, zone=zone)
-    report = export_tables(other, ["orders"], moment, dynamodb)
+    report = export_tables(other, ["orders"], moment, dynamodb, NOON)
     assert not report.failed
     assert len(dynamodb.exports) == 2
 
@@ -95,18 +95,18 @@ def test_anything_else_is_another_export(
 def test_a_recreated_table_is_another_table(dynamodb: FakeExporter) -> None:
     """The token has the table's id: a new table of the same name is exported anew."""
     dynamodb.add_table("orders")
-    export_tables(settings("orders"), ["orders"], MOMENT, dynamodb)
+    export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     dynamodb.add_table("orders")
-    export_tables(settings("orders"), ["orders"], MOMENT, dynamodb)
+    export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     assert len(dynamodb.exports) == 2
 
 
 def test_a_failed_export_is_asked_for_anew(dynamodb: FakeExporter) -> None:
     """A failed export's token only returns the failed one, so the next token is used."""
     dynamodb.add_table("orders")
-    (first,) = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb).started
+    (first,) = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON).started
     dynamodb.finish(first.export.arn, ExportStatus.FAILED, "S3NoSuchBucket")
-    (second,) = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb).started
+    (second,) = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON).started
     assert second.export.arn != first.export.arn
     assert second.export.status is ExportStatus.IN_PROGRESS
 
@@ -115,9 +115,9 @@ def test_failing_for_ever_ends(dynamodb: FakeExporter) -> None:
     """After five failed exports of one moment the run says so, with AWS's reason and a hint."""
     dynamodb.add_table("orders")
     for _ in range(5):
-        (line,) = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb).started
+        (line,) = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON).started
         dynamodb.finish(line.export.arn, ExportStatus.FAILED, "S3NoSuchBucket")
-    report = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb)
+    report = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     assert "S3NoSuchBucket" in report.failed[0].error
     assert "Create the bucket archive" in report.failed[0].hint
     assert len(dynamodb.exports) == 5
@@ -132,30 +132,33 @@ def test_failing_for_ever_ends(dynamodb: FakeExporter) -> None:
     ],
 )
 def test_a_moment_outside_the_history(dynamodb: FakeExporter, moment: datetime, said: str) -> None:
-    """Too old or too new is an error with both ends, before AWS is asked for an export."""
+    """Too old or too new is an error with the moment and both ends, and nothing is exported."""
     dynamodb.add_table("orders")
-    report = export_tables(settings("orders"), ["orders"], moment, dynamodb)
+    report = export_tables(settings("orders"), ["orders"], moment, dynamodb, NOON)
     (line,) = report.failed
     assert line.code == "MomentNotRestorable"
     assert said in line.error
-    assert moment.isoformat(timespec="seconds") in line.error
-    assert "start orders" not in dynamodb.calls
+    for part in (moment, NOON - timedelta(days=35), NOON - timedelta(minutes=5)):
+        assert part.isoformat(timespec="seconds") in line.error
+    assert dynamodb.exports == []
 
 
 def test_latest_is_each_table_s_own(dynamodb: FakeExporter) -> None:
     """Without a moment each table is exported at the end of its history."""
     dynamodb.add_table("orders")
-    report = export_tables(settings("orders"), ["orders"], None, dynamodb)
+    report = export_tables(settings("orders"), ["orders"], None, dynamodb, NOON)
     assert report.started[0].export.moment == NOON - timedelta(minutes=5)
 
 
-def test_three_calls_a_table(dynamodb: FakeExporter) -> None:
-    """A table costs three calls: who it is, what its history is, and the export."""
+@pytest.mark.parametrize(("age", "calls"), [(timedelta(hours=9), 60), (timedelta(hours=0.5), 90)])
+def test_calls_a_table(dynamodb: FakeExporter, age: timedelta, calls: int) -> None:
+    """A table costs two calls, who it is and the export; a third if the moment is not settled."""
     names = [f"table-{n}" for n in range(30)]
     for name in names:
         dynamodb.add_table(name)
-    export_tables(settings(*names), names, MOMENT, dynamodb)
-    assert len(dynamodb.calls) == 90
+    report = export_tables(settings(*names), names, NOON - age, dynamodb, NOON)
+    assert len(report.started) == 30
+    assert len(dynamodb.calls) == calls
 
 
 @pytest.mark.parametrize(
@@ -173,7 +176,7 @@ def test_when_nothing_worked_the_shared_exit_code_counts(
         dynamodb.add_table(f"table-{number}")
         dynamodb.refuse(f"table-{number}", error)
     names = [f"table-{n}" for n in range(len(errors))]
-    problem = report_error(export_tables(settings(*names), names, MOMENT, dynamodb))
+    problem = report_error(export_tables(settings(*names), names, MOMENT, dynamodb, NOON))
     assert isinstance(problem, NothingExported)
     assert problem.exit_code == exit_code
     assert NothingExported.exit_code == 1
@@ -184,7 +187,7 @@ def test_following_ends_when_all_have_ended(dynamodb: FakeExporter) -> None:
     names = ["a-table", "b-table"]
     for name in names:
         dynamodb.add_table(name)
-    report = export_tables(settings(*names), names, MOMENT, dynamodb)
+    report = export_tables(settings(*names), names, MOMENT, dynamodb, NOON)
     first, second = (line.export for line in report.started)
     pauses: list[float] = []
 

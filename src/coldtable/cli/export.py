@@ -66,18 +66,18 @@ def export(
     prefix_template
         With --bucket: the folder of an export. Default {date:%Y/%m/%d}/{table}.
     """
-    # DynamoDB and SSM clients are made late: a usage error should not wait for them.
-    moment = _parse_moment(at)
+    # The AWS clients are made late: a usage error should not wait for them.
+    moment, now = _parse_moment(at), datetime.now(UTC)
     if bucket:
         settings = _adhoc_settings(tables, bucket, timezone or "UTC", prefix_template)
     else:
         if timezone or prefix_template:
             raise UsageError("--timezone and --prefix-template go with --bucket")
         settings = _stored_settings(context, parse_path(parameter_path))
-        moment = moment if at else latest_moment(settings.rule, datetime.now(UTC))
+        moment = moment if at else latest_moment(settings.rule, now)
     exporter = _exporter(context)
     report = export_tables(
-        settings, tables or settings.tables, moment, exporter, progress=_started(context)
+        settings, tables or settings.tables, moment, exporter, now, progress=_started(context)
     )
     exports = [line.export for line in report.started]
     if wait:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coldtable.core.request import export_request, restorable_moment
-from coldtable.errors import ColdtableError, ExportFailed, NothingExported, PartialError
+from coldtable.errors import (
+    ColdtableError,
+    ExportFailed,
+    MomentNotRestorable,
+    NothingExported,
+    PartialError,
+    PitrDisabled,
+)
 from coldtable.model import (
     Export,
     ExportReport,
@@ -16,14 +23,20 @@ from coldtable.model import (
     FailedTable,
     Settings,
     StartedExport,
+    Table,
 )
 from coldtable.ports import Exporter
 
 log = logging.getLogger("coldtable.export")
 
-# DynamoDB allows 10 DescribeContinuousBackups a second [MODEL] and throttles exports after about
-# 20 quick calls [QUIRKS]: more threads would only wait for each other.
-AT_A_TIME = 10
+# Two calls a table, most of whose time is waiting for AWS. DynamoDB throttles exports after about
+# 20 quick calls [QUIRKS]: many more threads would only wait for each other.
+AT_A_TIME = 20
+
+# PITR's latest restorable moment is about 5 minutes behind [DOC-PITR]. A moment older than this is
+# settled, so it need not be asked: DescribeContinuousBackups allows 10 calls a second [MODEL],
+# which would be the slowest part of a run over many tables.
+_SETTLED = timedelta(hours=1)
 
 # How often the very same state is asked for again after AWS failed the export of it.
 _MOST_ATTEMPTS = 5
@@ -36,6 +49,7 @@ def export_tables(
     tables: Sequence[str],
     moment: datetime | None,
     exporter: Exporter,
+    now: datetime,
     *,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -46,7 +60,7 @@ def export_tables(
     """
 
     def one(name: str) -> StartedExport | FailedTable:
-        line = _export_table(settings, name, moment, exporter)
+        line = _export_table(settings, name, moment, exporter, now)
         if progress:
             progress(line)
         return line
@@ -64,10 +78,13 @@ def export_tables(
 
 
 def _export_table(
-    settings: Settings, name: str, moment: datetime | None, exporter: Exporter
+    settings: Settings, name: str, moment: datetime | None, exporter: Exporter, now: datetime
 ) -> StartedExport | FailedTable:
     try:
-        export = _start(settings, name, moment, exporter)
+        table = exporter.table(name)
+        if moment is None or now - moment < _SETTLED:
+            moment = restorable_moment(table, exporter.pitr(table), moment)
+        export = _start(settings, table, moment, exporter)
     except ColdtableError as error:
         log.error(
             "export not started",
@@ -88,20 +105,24 @@ def _export_table(
     return StartedExport(table=name, export=export)
 
 
-def _start(settings: Settings, name: str, moment: datetime | None, exporter: Exporter) -> Export:
-    table = exporter.table(name)
-    wanted = restorable_moment(table, exporter.pitr(table), moment)
+def _start(settings: Settings, table: Table, moment: datetime, exporter: Exporter) -> Export:
     for attempt in range(1, _MOST_ATTEMPTS + 1):
-        export = exporter.start(export_request(settings, table, wanted, attempt))
+        request = export_request(settings, table, moment, attempt)
+        try:
+            export = exporter.start(request)
+        except (MomentNotRestorable, PitrDisabled):
+            # AWS's refusal has no times in it; the history's own ends make a better error.
+            restorable_moment(table, exporter.pitr(table), moment)
+            raise
         if export.status is not ExportStatus.FAILED:
             return export
         log.warning(
             "an earlier export of this moment failed",
-            extra={"table": name, "exportArn": export.arn, "failure": export.failure_code},
+            extra={"table": table.name, "exportArn": export.arn, "failure": export.failure_code},
         )
     raise ExportFailed(
-        f"{_MOST_ATTEMPTS} exports of table {name} at this moment were started and failed, the "
-        f"last with {export.failure_code}: {export.failure_message}",
+        f"{_MOST_ATTEMPTS} exports of table {table.name} at this moment were started and failed, "
+        f"the last with {export.failure_code}: {export.failure_message}",
         hint=failure_hint(export),
     )
 
