@@ -27,7 +27,7 @@ _TRUST = json.dumps(
 )
 
 
-def _zip(source: str) -> bytes:
+def zipped(source: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("index.py", source)
@@ -48,7 +48,7 @@ def _function(boto: Boto, name: str, source: str, *allow: tuple[str, str], **mor
         Runtime="python3.13",
         Role=role,
         Handler="index.handler",
-        Code={"ZipFile": _zip(source)},
+        Code={"ZipFile": zipped(source)},
         **more,
     )
     return str(made["FunctionArn"])

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from .clock import Clock, ClockBackwards
 from .interface import ApiError
+from .scheduler import TooManyFirings
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -48,7 +49,7 @@ class Control:
             return 400, {"message": "the body is not a JSON object"}
         try:
             return await self._route(method, path, request)
-        except (Refused, ClockBackwards) as error:
+        except (Refused, ClockBackwards, TooManyFirings) as error:
             return 400, {"message": str(error)}
         except ApiError as error:
             return error.status, {"message": error.message}

@@ -18,12 +18,17 @@ from ministack import app as ministack
 
 from .clock import Clock
 from .control import Control
+from .delivery import Deliverer
 from .door import Door
 from .inner import AsgiInner
 from .options import SCHEMA, Options
 from .pitr.service import PitrService, PitrSettings
-from .seams import cfn, dynamodb, iam, lambda_async, lambda_runtime, selfcheck, signing
+from .scheduler import Scheduler
+from .seams import cfn, dynamodb, iam, lambda_async, lambda_runtime, schedules, selfcheck, signing
 from .surroundings import Surroundings
+
+# How long a moved clock waits, in real time, for what a firing has started.
+_SETTLE_SECONDS = 60.0
 
 
 class Server:
@@ -46,6 +51,8 @@ class Server:
             ),
             tables=dynamodb.Tables(),
         )
+        deliverer = Deliverer(self.inner, schedules.assume, self.clock.now)
+        self.scheduler = Scheduler(self.clock, schedules.Book(), deliverer.deliver, self._settled)
         self.control = Control(self.clock, self._move, self._reset, self.past)
         self.door = Door(ministack.app, self.control, port, self._started, self._stopping)
 
@@ -58,6 +65,7 @@ class Server:
         lambda_runtime.install(self.clock, self._surroundings.scratch, self._endpoint)
         lambda_async.install(self.inner, self.flights, loop)
         dynamodb.install(self.past)
+        schedules.install()
         cfn.install(self.inner, loop)
 
     async def run(self, listener: socket.socket) -> None:
@@ -70,11 +78,15 @@ class Server:
         config.graceful_timeout = 0.2
         config.shutdown_timeout = 20
         config.loglevel = "WARNING"
-        watcher = asyncio.create_task(self._watch_parent())
+        beside = [
+            asyncio.create_task(self._watch_parent()),
+            asyncio.create_task(self.scheduler.run()),
+        ]
         try:
             await hypercorn_serve(self.door, config, shutdown_trigger=self._stop.wait)
         finally:
-            watcher.cancel()
+            for task in beside:
+                task.cancel()
 
     async def _started(self) -> None:
         if self._surroundings.state is not None:
@@ -96,8 +108,18 @@ class Server:
         await asyncio.to_thread(lambda_runtime.stop_workers)
 
     async def _move(self, moment: datetime, fire: bool) -> int:
-        self.clock.move_to(moment)
-        return 0
+        fired = await self.scheduler.move_to(moment, fire=fire)
+        await asyncio.to_thread(dynamodb.expire)
+        return fired
+
+    async def _settled(self) -> None:
+        """Functions are done, and so are their exports, unless somebody holds those."""
+        await asyncio.to_thread(self.flights.wait, _SETTLE_SECONDS)
+        for _ in range(int(_SETTLE_SECONDS / 0.05)):
+            exports = await self.past.control("exports", {})
+            if exports["held"] or not exports["running"]:
+                return
+            await asyncio.sleep(0.05)
 
     async def _reset(self) -> None:
         self.past.reset()

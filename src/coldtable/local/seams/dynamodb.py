@@ -178,16 +178,17 @@ class Tables:
         restore: Mapping[str, Any] | None,
         table_id: str | None = None,
     ) -> None:
-        """Set TableStatus, RestoreSummary (``None``: there is none) and, when given, TableId."""
+        """Set TableStatus and RestoreSummary, and the id of a table that an import has made."""
         table = dynamodb._tables.get_scoped(scope.account, scope.region, table_name)
         if table is None:
             return
         table["TableStatus"] = status
-        table.pop("RestoreSummary", None)
-        if restore is not None:
-            table["RestoreSummary"] = dict(restore)
         if table_id is not None:
             table["TableId"] = table_id
+        if restore is None:
+            table.pop("RestoreSummary", None)
+        else:
+            table["RestoreSummary"] = dict(restore)
 
 
 def expire() -> int:

@@ -10,11 +10,17 @@ ARN of calls on a log group ends in ``:log-stream:`` (seen in published error me
 from __future__ import annotations
 
 import json
+import secrets
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack import app as ministack
-from ministack.core import iam_actions
+from ministack.core import iam_actions, iam_evaluator
+from ministack.services import iam as iam_service
+from ministack.services import sts
+
+from ..interface import Scope
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -90,6 +96,75 @@ def _dynamodb_resource(
     return f"arn:aws:dynamodb:{region}:{account}:table/{table}" if table else None
 
 
+def assume_as_service(
+    role_arn: str, service: str, session: str, scope: Scope, source_arn: str
+) -> str | None:
+    """An access key of the role, as AWS itself assumes it; ``None`` when its trust forbids it.
+
+    ``source_arn`` is what the trust policy may compare with ``aws:SourceArn``. Without
+    enforcement the account's root acts, and the key is the account's number.
+    """
+    if not ministack.AUTH:
+        return scope.account
+    if not trusted(role_arn, service, scope, source_arn):
+        return None
+    name = role_arn.rsplit("/", 1)[-1]
+    role = iam_service._roles.get_scoped(scope.account, None, name)
+    key = "ASIA" + secrets.token_hex(8).upper()
+    record = {
+        "Arn": f"arn:aws:sts::{scope.account}:assumed-role/{name}/{session}",
+        "UserId": f"{role.get('RoleId', name)}:{session}",
+        "SecretAccessKey": secrets.token_hex(20),
+        "SessionToken": secrets.token_hex(32),
+        "Expiration": time.time() + 3600,
+    }
+    sts.register_session(key, record)
+    return key
+
+
+def trusted(role_arn: str, service: str, scope: Scope, source_arn: str) -> bool:
+    """Whether the role exists and its trust policy lets the service assume it."""
+    if not ministack.AUTH:
+        return True
+    role = iam_service._roles.get_scoped(scope.account, None, role_arn.rsplit("/", 1)[-1])
+    return role is not None and _trusts(role, service, scope, source_arn)
+
+
+def _trusts(role: Mapping[str, Any], service: str, scope: Scope, source_arn: str) -> bool:
+    document = role.get("AssumeRolePolicyDocument") or {}
+    if isinstance(document, str):
+        document = json.loads(document)
+    context = iam_evaluator.EvalContext(
+        principal_arn=service,
+        principal_type="Service",
+        principal_account=scope.account,
+        action="sts:AssumeRole",
+        resource_arn=role.get("Arn", "*"),
+        region=scope.region,
+        service_context={"aws:sourceaccount": scope.account, "aws:sourcearn": source_arn},
+    )
+    statements = document.get("Statement", [])
+    allowed = False
+    for statement in [statements] if isinstance(statements, dict) else statements:
+        if not _names_service(statement, service):
+            continue
+        if not iam_evaluator._conditions_met(statement.get("Condition", {}), context):
+            continue
+        if statement.get("Effect") == "Deny":
+            return False
+        allowed = True
+    return allowed
+
+
+def _names_service(statement: Mapping[str, Any], service: str) -> bool:
+    principal = statement.get("Principal", {})
+    services = principal.get("Service", []) if isinstance(principal, dict) else []
+    actions = statement.get("Action", [])
+    named = principal == "*" or service in ([services] if isinstance(services, str) else services)
+    acts = [actions] if isinstance(actions, str) else actions
+    return named and any(act in ("*", "sts:*", "sts:AssumeRole") for act in acts)
+
+
 def _extracting(original: Callable[..., str]) -> Callable[..., str]:
     def extract_resource_arn(
         service: str,
@@ -101,6 +176,10 @@ def _extracting(original: Callable[..., str]) -> Callable[..., str]:
         region: str,
         account_id: str,
     ) -> str:
+        if service == "scheduler" and "/schedules/" in path:
+            group = _schedule_group(query_params, body)
+            name = path.rsplit("/", 1)[-1]
+            return f"arn:aws:scheduler:{region}:{account_id}:schedule/{group}/{name}"
         if service in ("ssm", "dynamodb", "logs") and body:
             operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
             try:
@@ -114,6 +193,17 @@ def _extracting(original: Callable[..., str]) -> Callable[..., str]:
         return original(service, method, path, headers, body, query_params, region, account_id)
 
     return extract_resource_arn
+
+
+def _schedule_group(query_params: Mapping[str, Any], body: bytes) -> str:
+    """Reading and deleting name the group in the query, creating and changing in the body."""
+    named = query_params.get("groupName")
+    if not named and body:
+        try:
+            named = json.loads(body).get("GroupName")
+        except (ValueError, AttributeError):
+            named = None
+    return str(named[0] if isinstance(named, list) else named or "default")
 
 
 def _refusing(original: Callable[..., Answer]) -> Callable[..., Answer]:
