@@ -21,6 +21,7 @@ from amazon.ion import simpleion
 from amazon.ion.core import IonType
 from amazon.ion.exceptions import IonException
 
+from .ion import EXACT
 from .journal import Item
 
 
@@ -139,4 +140,4 @@ def typed(value: Any) -> dict[str, Any]:
 
 def _number(value: Any) -> str:
     number = Decimal(str(value)) if isinstance(value, float) else Decimal(value)
-    return format(number.normalize(), "f") if number else "0"
+    return format(number.normalize(EXACT), "f") if number else "0"

@@ -15,13 +15,14 @@ from typing import Any
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYWORDS = frozenset({"null", "true", "false", "nan"})
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
-_EXACT = decimal.Context(prec=40, Emin=-200, Emax=200, traps=[decimal.Inexact])
+# DynamoDB's 38 digits; anything that would be rounded is an error.
+EXACT = decimal.Context(prec=38, Emin=-200, Emax=200, traps=[decimal.Inexact])
 
 
 def number(text: str) -> str:
     """A DynamoDB number as an Ion decimal: ``103`` is ``103.``, ``600`` is ``6d2``."""
-    value = _EXACT.create_decimal(text)
-    shown = str(value.normalize(_EXACT)) if value else "0"
+    value = EXACT.create_decimal(text)
+    shown = str(value.normalize(EXACT)) if value else "0"
     if "E" in shown:
         return shown.replace("E+", "d").replace("E", "d")
     return shown if "." in shown else shown + "."
