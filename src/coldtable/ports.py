@@ -137,15 +137,15 @@ class Stacks(Protocol):
         """Make a change set that creates or updates the stack; nothing is changed by it yet."""
         ...
 
-    def change_set(self, change_set_id: str) -> ChangeSet:
-        """The change set now, with all its changes."""
+    def look_again(self, made: ChangeSet) -> ChangeSet:
+        """The change set as it is now, with all its changes."""
         ...
 
-    def execute(self, change_set_id: str) -> None:
+    def execute(self, made: ChangeSet) -> None:
         """Start to carry the change set out."""
         ...
 
-    def discard(self, change_set_id: str) -> None:
+    def discard(self, made: ChangeSet) -> None:
         """Delete the change set."""
         ...
 

@@ -62,32 +62,37 @@ class CloudFormationStacks:
                 ],
                 Capabilities=["CAPABILITY_IAM"],
             )
-        return self.change_set(made["Id"])
+        return self.look_again(
+            ChangeSet(id=made["Id"], stack_id=made["StackId"], status="CREATE_PENDING")
+        )
 
-    def change_set(self, change_set_id: str) -> ChangeSet:
-        """See ``ports.Stacks.change_set``."""
+    # The change set's own id would do for the three below. The stack's beside it makes IAM check
+    # the action on the stack, which is what a policy can name.
+
+    def look_again(self, made: ChangeSet) -> ChangeSet:
+        """See ``ports.Stacks.look_again``."""
         pages = self._client.get_paginator("describe_change_set")
         changes: list[Change] = []
-        with translated("cloudformation", change_set_id):
-            for page in pages.paginate(ChangeSetName=change_set_id):
+        with translated("cloudformation", made.id):
+            for page in pages.paginate(ChangeSetName=made.id, StackName=made.stack_id):
                 changes += map(_change, page.get("Changes", []))
         return ChangeSet(
-            id=page["ChangeSetId"],
-            stack_id=page["StackId"],
+            id=made.id,
+            stack_id=made.stack_id,
             status=page["Status"],
             reason=page.get("StatusReason", ""),
             changes=tuple(changes),
         )
 
-    def execute(self, change_set_id: str) -> None:
+    def execute(self, made: ChangeSet) -> None:
         """See ``ports.Stacks.execute``."""
-        with translated("cloudformation", change_set_id):
-            self._client.execute_change_set(ChangeSetName=change_set_id)
+        with translated("cloudformation", made.id):
+            self._client.execute_change_set(ChangeSetName=made.id, StackName=made.stack_id)
 
-    def discard(self, change_set_id: str) -> None:
+    def discard(self, made: ChangeSet) -> None:
         """See ``ports.Stacks.discard``."""
-        with translated("cloudformation", change_set_id):
-            self._client.delete_change_set(ChangeSetName=change_set_id)
+        with translated("cloudformation", made.id):
+            self._client.delete_change_set(ChangeSetName=made.id, StackName=made.stack_id)
 
     def events(self, stack_id: str, after: str | None) -> tuple[StackEvent, ...]:
         """See ``ports.Stacks.events``. AWS answers the newest first, in pages."""

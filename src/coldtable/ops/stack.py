@@ -73,7 +73,7 @@ def propose(
     while made.status in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
         shop.pause(wait)
         wait = min(wait * _GROWTH, _LONGEST_PAUSE)
-        made = shop.stacks.change_set(made.id)
+        made = shop.stacks.look_again(made)
     if made.status == "CREATE_COMPLETE":
         return made
     _clear(shop, made, create=create)
@@ -90,7 +90,7 @@ def withdraw(shop: Workshop, made: ChangeSet, *, create: bool) -> None:
 def execute(shop: Workshop, made: ChangeSet) -> Stack:
     """Carry the change set out and follow it; ``StackFailed`` has the first reason if it fails."""
     last = _last_event(shop, made.stack_id)
-    shop.stacks.execute(made.id)
+    shop.stacks.execute(made)
     return _follow(shop, made.stack_id, last, {"CREATE_COMPLETE", "UPDATE_COMPLETE"})
 
 
@@ -102,7 +102,7 @@ def remove(shop: Workshop, stack: Stack) -> None:
 
 
 def _clear(shop: Workshop, made: ChangeSet, *, create: bool) -> None:
-    shop.stacks.discard(made.id)
+    shop.stacks.discard(made)
     stack = shop.stacks.describe(made.stack_id) if create else None
     # Proposing to create a stack makes an empty one, which only waits for its change set.
     if stack and stack.status == "REVIEW_IN_PROGRESS":

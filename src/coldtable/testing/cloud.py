@@ -148,17 +148,17 @@ class FakeCloud:
         self._sets[made.id] = done
         return made
 
-    def change_set(self, change_set_id: str) -> ChangeSet:
-        return self._sets[change_set_id]
+    def look_again(self, made: ChangeSet) -> ChangeSet:
+        return self._sets[made.id]
 
-    def discard(self, change_set_id: str) -> None:
+    def discard(self, made: ChangeSet) -> None:
         self.calls.append("discard")
-        del self._sets[change_set_id]
+        del self._sets[made.id]
 
-    def execute(self, change_set_id: str) -> None:
+    def execute(self, made: ChangeSet) -> None:
         self.calls.append("execute")
-        template, parameters, create = self._waiting.pop(change_set_id)
-        stack_id = self._sets.pop(change_set_id).stack_id
+        template, parameters, create = self._waiting.pop(made.id)
+        stack_id = self._sets.pop(made.id).stack_id
         name = stack_id.split("/")[1]
         verb = "CREATE" if create else "UPDATE"
         stack = replace(self.live[name], status=f"{verb}_IN_PROGRESS")
@@ -226,7 +226,7 @@ class FakeStacks:
     def __init__(self, cloud: FakeCloud) -> None:
         self._cloud = cloud
         self.propose = cloud.propose
-        self.change_set = cloud.change_set
+        self.look_again = cloud.look_again
         self.execute = cloud.execute
         self.discard = cloud.discard
 
