@@ -175,6 +175,7 @@ def test_all_problems_at_once(cloud: FakeCloud, run: Deploy) -> None:
     [
         ({"tables": ("nosuch",)}, TableNotFound, "nosuch"),
         ({"bucket": "missing"}, BucketNotFound, "The bucket missing does not exist"),
+        ({"code_bucket": "builds"}, BucketNotFound, "The bucket builds does not exist"),
         ({"tables": ()}, UsageError, "No table is named"),
         ({"schedule": "cron(0 4 * * *)"}, ConfigError, "has 5 fields, and cron has 6"),
         ({"parameter_path": "no-slash"}, ConfigError, "'no-slash' is not a parameter path"),

@@ -93,8 +93,9 @@ def survey(
         for table in tables
         if (state := problems.attempt(_look_at_pitr(exporter, wish, table)))
     }
-    if wish.bucket and re.fullmatch(BUCKET, wish.bucket):
-        problems.attempt(lambda: _check_bucket(wish.bucket or "", buckets))
+    for bucket in (wish.bucket, wish.code_bucket):
+        if bucket and re.fullmatch(BUCKET, bucket):
+            problems.attempt(_look_for_bucket(bucket, buckets))
     problems.attempt(lambda: check_sizes(tables))
     problems.raise_them()
     _, _, _, region, account, _ = tables[0].arn.split(":", 5)
@@ -269,12 +270,15 @@ def _look_at_pitr(exporter: Exporter, wish: Wish, table: Table) -> Callable[[], 
     return look
 
 
-def _check_bucket(bucket: str, buckets: Buckets) -> None:
-    if not buckets.exists(bucket):
-        raise BucketNotFound(
-            f"The bucket {bucket} does not exist",
-            hint="Create it, correct the name, or leave --bucket away to have one created",
-        )
+def _look_for_bucket(bucket: str, buckets: Buckets) -> Callable[[], None]:
+    def look() -> None:
+        if not buckets.exists(bucket):
+            raise BucketNotFound(
+                f"The bucket {bucket} does not exist",
+                hint="Create it, correct the name, or leave the option away to have one created",
+            )
+
+    return look
 
 
 class _Problems:
