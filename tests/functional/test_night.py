@@ -95,7 +95,6 @@ def test_a_parameter_is_missing(here: Installation) -> None:
     [
         "dynamodb:ExportTableToPointInTime",
         "dynamodb:DescribeTable",
-        "dynamodb:DescribeContinuousBackups",
         "ssm:GetParametersByPath",
     ],
 )

@@ -1,0 +1,201 @@
+"""One suite for every implementation of a port: the fake of the unit tests, and AWS's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from coldtable.aws.exporter import DynamoDbExporter
+from coldtable.aws.objects import S3Objects
+from coldtable.aws.parameters import SsmParameters
+from coldtable.core.request import export_request
+from coldtable.errors import (
+    Conflict,
+    MomentNotRestorable,
+    NotFound,
+    PitrDisabled,
+    TableNotFound,
+)
+from coldtable.local.process import EmbeddedAws
+from coldtable.model import ExportRequest, ExportStatus, Settings
+from coldtable.ports import Exporter, ObjectStore, ParameterStore
+from coldtable.testing.fakes import FakeExporter, FakeObjects, FakeParameters
+from tests.functional.conftest import Boto, client
+from tests.functional.installation import Installation
+from tests.unit.test_export import NOON, settings
+
+BUCKET = "archive-of-the-contract"
+
+
+@dataclass(frozen=True)
+class Dynamo:
+    """An exporter, with the tables ``orders`` (PITR on) and ``plain`` (off)."""
+
+    exporter: Exporter
+
+    def request(self, **changed: Any) -> ExportRequest:
+        """An export of orders at the latest moment that can be exported."""
+        table = self.exporter.table("orders")
+        latest = self.exporter.pitr(table).latest
+        assert latest is not None
+        made = export_request(rules(), table, latest)
+        return replace(made, **changed)
+
+
+def rules() -> Settings:
+    return settings("orders", bucket=BUCKET)
+
+
+@pytest.fixture(params=["fake", "aws"])
+def dynamo(
+    request: pytest.FixtureRequest, fresh_aws: Callable[..., EmbeddedAws]
+) -> Iterator[Dynamo]:
+    if request.param == "fake":
+        fake = FakeExporter(NOON)
+        fake.add_table("orders")
+        fake.add_table("plain", pitr=False)
+        yield Dynamo(fake)
+        return
+    aws = fresh_aws("--restorable-lag", "0")
+    boto = root_of(aws)
+    here = Installation(aws, "test", boto)
+    here.add_table("orders")
+    here.add_table("plain")
+    here.switch_pitr("plain", on=False)
+    boto("s3").create_bucket(Bucket=BUCKET)
+    aws.advance(timedelta(hours=2))
+    aws.hold_exports()
+    yield Dynamo(DynamoDbExporter(boto("dynamodb")))
+
+
+def root_of(aws: EmbeddedAws) -> Any:
+    return lambda service: client(aws, service, "test", "test")
+
+
+def test_a_table_has_name_arn_and_id(dynamo: Dynamo) -> None:
+    """A table is found by name, with an ARN that ends in it and an id."""
+    table = dynamo.exporter.table("orders")
+    assert table.name == "orders"
+    assert table.arn.endswith(":table/orders")
+    assert table.table_id
+
+
+def test_no_table_is_an_error(dynamo: Dynamo) -> None:
+    """A name without a table is TableNotFound."""
+    with pytest.raises(TableNotFound):
+        dynamo.exporter.table("nothing")
+
+
+def test_pitr_tells_its_ends(dynamo: Dynamo) -> None:
+    """With PITR on both ends are whole seconds in UTC, and in order; off, there are none."""
+    on = dynamo.exporter.pitr(dynamo.exporter.table("orders"))
+    assert on.enabled
+    assert on.earliest is not None
+    assert on.latest is not None
+    assert on.earliest <= on.latest
+    assert on.earliest.utcoffset() == timedelta(0)
+    assert on.latest.microsecond == 0
+    off = dynamo.exporter.pitr(dynamo.exporter.table("plain"))
+    assert (off.enabled, off.earliest, off.latest) == (False, None, None)
+
+
+def test_an_export_starts_in_progress(dynamo: Dynamo) -> None:
+    """A new export is IN_PROGRESS, and is what was asked for."""
+    wanted = dynamo.request()
+    export = dynamo.exporter.start(wanted)
+    assert export.status is ExportStatus.IN_PROGRESS
+    assert export.moment == wanted.moment
+    assert (export.bucket, export.prefix) == (BUCKET, wanted.prefix)
+    assert export.table_arn == wanted.table.arn
+    assert dynamo.exporter.describe(export.arn).arn == export.arn
+
+
+def test_the_same_request_is_the_same_export(dynamo: Dynamo) -> None:
+    """Replaying a token with the same request returns the first export [QUIRKS]."""
+    wanted = dynamo.request()
+    assert dynamo.exporter.start(wanted).arn == dynamo.exporter.start(wanted).arn
+
+
+def test_the_same_token_for_something_else_conflicts(dynamo: Dynamo) -> None:
+    """A token with changed parameters is a Conflict [MODEL], and starts nothing."""
+    dynamo.exporter.start(dynamo.request())
+    with pytest.raises(Conflict):
+        dynamo.exporter.start(dynamo.request(prefix="elsewhere"))
+
+
+def test_a_refused_token_is_free(dynamo: Dynamo) -> None:
+    """A request that AWS refuses at once does not use its token up [QUIRKS]."""
+    wanted = dynamo.request()
+    with pytest.raises(MomentNotRestorable):
+        dynamo.exporter.start(replace(wanted, moment=wanted.moment + timedelta(days=1)))
+    assert dynamo.exporter.start(wanted).status is ExportStatus.IN_PROGRESS
+
+
+def test_no_pitr_no_export(dynamo: Dynamo) -> None:
+    """A table without PITR is PitrDisabled."""
+    plain = dynamo.exporter.table("plain")
+    with pytest.raises(PitrDisabled):
+        dynamo.exporter.start(dynamo.request(table=plain, token="another"))
+
+
+def test_before_the_history_is_an_error(dynamo: Dynamo) -> None:
+    """A moment before the history is MomentNotRestorable."""
+    with pytest.raises(MomentNotRestorable):
+        dynamo.exporter.start(dynamo.request(moment=NOON - timedelta(days=400)))
+
+
+def test_an_unknown_export_is_an_error(dynamo: Dynamo) -> None:
+    """Describing an export that AWS does not know is NotFound."""
+    arn = dynamo.exporter.start(dynamo.request()).arn
+    with pytest.raises(NotFound):
+        dynamo.exporter.describe(arn[:-8] + "ffffffff")
+
+
+@pytest.fixture(params=["fake", "aws"])
+def objects(request: pytest.FixtureRequest, boto: Boto) -> ObjectStore:
+    """A bucket with 1,100 small objects below a/, and a large one."""
+    bodies = {f"a/{n:04}": b"x" for n in range(1100)} | {"b/large": bytes(300_000)}
+    if request.param == "fake":
+        return FakeObjects(bodies)
+    s3 = boto("s3")
+    bucket = f"contract-{request.node.name.encode().hex()[-20:]}"
+    s3.create_bucket(Bucket=bucket)
+    for key, body in bodies.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return S3Objects(s3, bucket)
+
+
+def test_all_keys_come_in_order(objects: ObjectStore) -> None:
+    """Keys come sorted, all of them (S3 lists 1,000 a page), and only those of the prefix."""
+    assert list(objects.keys("a/")) == [f"a/{n:04}" for n in range(1100)]
+    assert list(objects.keys("b/la")) == ["b/large"]
+    assert list(objects.keys("c/")) == []
+    assert b"".join(objects.read("b/large")) == bytes(300_000)
+    assert len(list(objects.read("b/large"))) > 1
+    with pytest.raises(NotFound):
+        list(objects.read("b/none"))
+
+
+@pytest.fixture(params=["fake", "aws"])
+def parameters(request: pytest.FixtureRequest, boto: Boto) -> ParameterStore:
+    """Twenty-five parameters below /c/one, one below /c/one/deeper, one below /c/two."""
+    values = {f"/c/one/NAME_{n:02}": f"value {n}" for n in range(25)}
+    values |= {"/c/one/deeper/HIDDEN": "x", "/c/two/OTHER": "y"}
+    if request.param == "fake":
+        return FakeParameters(values)
+    ssm = boto("ssm")
+    for name, value in values.items():
+        secure = name.endswith("_07")
+        ssm.put_parameter(Name=name, Value=value, Type="SecureString" if secure else "String")
+    return SsmParameters(ssm)
+
+
+def test_every_parameter_of_the_path(parameters: ParameterStore) -> None:
+    """All pages are read (10 parameters a page), SecureStrings decrypted, other paths left out."""
+    found = parameters.read("/c/one")
+    assert found == {f"NAME_{n:02}": f"value {n}" for n in range(25)}
+    assert parameters.read("/c/none") == {}
