@@ -182,6 +182,7 @@ def test_all_problems_at_once(cloud: FakeCloud, run: Deploy) -> None:
         ({"stack_name": "a" * 58}, UsageError, "cannot be the stack's name"),
         ({"email": "nobody"}, UsageError, "--email 'nobody' cannot be used"),
         ({"bucket_key": "alias/mine"}, UsageError, "--bucket-kms-key 'alias/mine'"),
+        ({"log_days": 8}, UsageError, "cannot keep logs for 8 days"),
         ({"recovery_days": 7}, UsageError, "--recovery-days goes with --enable-pitr"),
         ({"prefix_template": "{name}"}, ConfigError, "the unknown field {name}"),
     ],

@@ -316,6 +316,12 @@ def test_preflight_refuses_what_the_template_would(parameter: str, pattern: str)
     assert declared == f"^$|^{pattern}$"
 
 
+def test_log_days_are_those_of_the_template() -> None:
+    """The retention periods that are checked first are those that the template takes."""
+    declared = Rendered().body["Parameters"]["LogRetentionDays"]["AllowedValues"]
+    assert tuple(declared) == preflight.LOG_DAYS
+
+
 def test_longest_path_is_a_path_for_the_template_too() -> None:
     """What the function takes as a parameter path, the template's pattern takes."""
     pattern = Rendered().body["Parameters"]["ParameterPath"]["AllowedPattern"]

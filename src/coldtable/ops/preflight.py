@@ -34,6 +34,7 @@ _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,56}")
 EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s]+"
 KMS_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
 
 # DynamoDB's newest restorable time is typically 5 minutes old [DOC-PITR].
 _SETTLED = timedelta(minutes=6)
@@ -161,6 +162,11 @@ def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
         )
     if wish.recovery_days is not None and not wish.enable_pitr:
         yield UsageError("--recovery-days goes with --enable-pitr")
+    if wish.log_days not in LOG_DAYS:
+        days = ", ".join(map(str, LOG_DAYS))
+        yield UsageError(
+            f"CloudWatch cannot keep logs for {wish.log_days} days", hint=f"Use {days}"
+        )
     for parse, text in (
         (check_expression, wish.schedule),
         (parse_zone, wish.timezone or "UTC"),
