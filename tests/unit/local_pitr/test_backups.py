@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.local_pitr.conftest import ARN, CALLER, SCOPE, World
 
 from coldtable.local.pitr.service import PitrService, PitrSettings
 from coldtable.testing.fake_inner import Item
+from tests.unit.local_pitr.conftest import ARN, CALLER, SCOPE, World
 
 DAY = 86_400
 ENABLED_AT = 1_768_385_930

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.unit.local_pitr.conftest import ARN, CALLER, SCOPE, World
 
 from coldtable.local.interface import Caller, Scope
 from coldtable.local.pitr.service import PitrSettings
+from tests.unit.local_pitr.conftest import ARN, CALLER, SCOPE, World
 
 HOUR, DAY = 3600, 86_400
 BOTH = {

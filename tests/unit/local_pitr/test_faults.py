@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.local_pitr.conftest import ARN, CALLER, World
 
 from coldtable.local.interface import ApiError
 from coldtable.local.pitr.service import PitrService, PitrSettings
+from tests.unit.local_pitr.conftest import ARN, CALLER, World
 
 
 def test_held_exports_stay_in_progress_until_released(world: World) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import zstandard
-from tests.unit.local_pitr.conftest import SCOPE, World
 
 from coldtable.local.pitr.service import PitrSettings
+from tests.unit.local_pitr.conftest import SCOPE, World
 
 INVALID = (
     "Some of the items failed validation checks and were not imported. "

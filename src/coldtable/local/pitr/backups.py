@@ -18,7 +18,7 @@ from .times import micros
 
 DEFAULT_PERIOD_DAYS = 35
 _DAY = 86_400
-_BASE_SLICE = 20_000
+_BASE_SLICE = 2_000
 
 _UPDATE = (
     Member(path="TableName", required=True, low=1, high=1024),
@@ -77,6 +77,14 @@ class Backups:
         """Where this table's mutations go; ``None`` when it keeps no history."""
         history = self.by_id(table_arn, table_id)
         return history.journal if history else None
+
+    def record(
+        self, table_arn: str, table_id: str, before: Item | None, after: Item | None, when: int
+    ) -> None:
+        """One mutation, if the table keeps history. The hot path: nothing is called twice."""
+        history = self._histories.get(table_arn)
+        if history is not None and history.journal.table_id == table_id:
+            history.journal.record(before, after, when)
 
     def history(self, table: TableView) -> History | None:
         """The table's history if PITR is on."""

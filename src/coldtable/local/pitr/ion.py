@@ -7,6 +7,7 @@ line back with ``amazon.ion``.
 from __future__ import annotations
 
 import decimal
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 # Symbols that need no quotes in a struct; Ion's keywords are not among them.
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KEYWORDS = frozenset({"null", "true", "false", "nan"})
+_SPECIAL = re.compile("[\\x00-\\x1f\\x7f\\\\\"']")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 # DynamoDB's 38 digits; anything that would be rounded is an error.
 EXACT = decimal.Context(prec=38, Emin=-200, Emax=200, traps=[decimal.Inexact])
@@ -33,6 +35,7 @@ def string(text: str) -> str:
     return f'"{_escaped(text, chr(34))}"'
 
 
+@functools.lru_cache(maxsize=4096)
 def symbol(text: str) -> str:
     """A field name, in single quotes where Ion asks for them."""
     if _PLAIN.fullmatch(text) and text not in _KEYWORDS:
@@ -68,6 +71,8 @@ def struct(item: Mapping[str, Any], names: Iterable[str] | None = None) -> str:
 
 
 def _escaped(text: str, quote: str) -> str:
+    if not _SPECIAL.search(text):
+        return text
     out = []
     for char in text:
         if char == quote:

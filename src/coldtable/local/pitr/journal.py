@@ -22,7 +22,7 @@ Key = str | tuple[str, str]
 Entry = list[Any]
 
 BASE = 0  # the stamp of what the table held when PITR was switched on
-_SLICE = 2_000
+_SLICE = 500
 
 _pack = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
@@ -92,6 +92,8 @@ class Journal:
         self._versions: dict[Key, Entry] = {}
         self._lock = threading.Lock()
         self._based = False
+        # Superseded images that are not packed yet.
+        self.loose = 0
 
     def __len__(self) -> int:
         return len(self._versions)
@@ -119,17 +121,15 @@ class Journal:
             if entry is None:
                 # Before the base is read, what the write replaced is the base of this item.
                 if before is not None and not self._based:
-                    self._versions[key] = [BASE, packed(before), when, after]
+                    self._versions[key] = [BASE, before, when, after]
                 elif after is not None:
                     self._versions[key] = [when, after]
-                return
-            newest = entry[-2]
-            if when == newest:
+            elif when == entry[-2]:
                 self._amend(key, entry, after)
-                return
-            if entry[-1] is not None:
-                entry[-1] = packed(entry[-1])
-            entry.extend((max(when, newest + 1), after))
+            else:
+                # Packing what is superseded costs more than all of this: ``compact`` does it.
+                self.loose += 1
+                entry.extend((when if when > entry[-2] else entry[-2] + 1, after))
 
     def _amend(self, key: Key, entry: Entry, after: Item | None) -> None:
         entry[-1] = after
@@ -180,8 +180,12 @@ class Journal:
                 yield change
 
     def compact(self, horizon: int) -> int:
-        """Forget what no instant from ``horizon`` on can show; returns how many versions went."""
+        """Forget what no instant from ``horizon`` on can show, and pack what is superseded.
+
+        Returns how many versions went. Runs in any thread, and lets writers in between.
+        """
         dropped = 0
+        self.loose = 0
         keys = self.entries()[0]
         for start in range(0, len(keys), _SLICE):
             with self._lock:
@@ -199,7 +203,10 @@ class Journal:
             entry = self._versions[key] = entry[2 * gone :]
         if len(entry) == 2 and entry[1] is None and entry[0] < horizon:
             del self._versions[key]
-            gone += 1
+            return gone + 1
+        for position in range(1, len(entry) - 1, 2):
+            if entry[position] is not None:
+                entry[position] = packed(entry[position])
         return gone
 
     def rows(self) -> Iterator[bytes]:

@@ -84,7 +84,7 @@ class Runner:
         self._pins[record.arn] = (record.table_arn, cut)
         try:
             await self.gate.passed()
-            await self._compact(history)
+            await self.compact(history)
             self._put(await self._written(record, history))
         except S3Refused as refused:
             self._fail(record, refused.failure_code, refused.failure_message)
@@ -107,7 +107,7 @@ class Runner:
             )
         )
 
-    async def _compact(self, history: History) -> None:
+    async def compact(self, history: History) -> None:
         """Forget what has left the PITR window, but nothing that a waiting export needs."""
         journal = history.journal
         cuts = [cut for arn, cut in self._pins.values() if arn == journal.table_arn]

@@ -28,6 +28,8 @@ from .times import micros
 
 __all__ = ["PitrService", "PitrSettings"]
 
+_LOOSE = 100_000
+
 _Handler = Callable[[Caller, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -89,6 +91,7 @@ class PitrService:
     ) -> dict[str, Any]:
         """Answer one of ``OPERATIONS``. Raises ``ApiError``."""
         self._resume()
+        self._tidy()
         scope = caller.scope
         limited = self._settings.throttle and self._throttle.refuses(
             scope.account, scope.region, operation
@@ -115,9 +118,7 @@ class PitrService:
         deleted); neither may be changed in place afterwards. ``when`` is epoch microseconds, the
         same for all mutations of one request or transaction.
         """
-        journal = self._backups.journal(table_arn, table_id)
-        if journal is not None:
-            journal.record(before, after, when)
+        self._backups.record(table_arn, table_id, before, after, when)
 
     def replaced(self, table_arn: str, table_id: str, items: Iterable[Item], when: int) -> None:
         """The table's whole content became ``items``: a rollback, a load in one piece."""
@@ -247,6 +248,13 @@ class PitrService:
 
         for stored in records.get("imports", []):
             self._imports.put(ImportRecord.read(stored))
+
+    def _tidy(self) -> None:
+        """Pack superseded images in a thread once they are many."""
+        for history in self._backups.all():
+            if history.journal.loose > _LOOSE:
+                history.journal.loose = 0
+                self._spawn(self._runner.compact(history))
 
     def _resume(self) -> None:
         while self._waiting:
