@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import boto3
 import pytest
 from botocore.config import Config
 
+from coldtable.cli.app import main
 from coldtable.local.process import EmbeddedAws
 
 _ACCOUNTS = itertools.count(100000000001)
@@ -92,6 +96,81 @@ def fresh_aws() -> Iterator[Callable[..., EmbeddedAws]]:
     yield start
     for one in running:
         one.stop()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command gave back."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+class Coldtable(Protocol):
+    """Runs ``coldtable`` with these words; with other credentials on demand."""
+
+    def __call__(self, *words: str, key: str = ..., secret: str = ...) -> Answer: ...
+
+
+@pytest.fixture
+def coldtable(
+    aws: EmbeddedAws,
+    account: str,
+    boto: Boto,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Coldtable]:
+    """The command line, as this test's own account's root. Its stack is gone afterwards: a
+    schedule that stayed would fire whenever another test moves the clock."""
+
+    def run(*words: str, key: str = account, secret: str = "test") -> Answer:  # noqa: S107
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+        monkeypatch.delenv("AWS_PROFILE", raising=False)
+        monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+        where = ["--endpoint-url", aws.endpoint, "--region", aws.region]
+        with pytest.raises(SystemExit) as caught:
+            main([*where, *words])
+        out, err = capsys.readouterr()
+        return Answer(code=int(caught.value.code or 0), out=out, err=err)
+
+    yield run
+    boto("cloudformation").delete_stack(StackName="coldtable")
+
+
+class NewTable(Protocol):
+    """Creates a table with the key ``id`` and returns its name."""
+
+    def __call__(self, *, pitr: bool = ...) -> str: ...
+
+
+@pytest.fixture
+def new_table(boto: Boto) -> NewTable:
+    """A table of an unused name in this test's account, with PITR on unless told otherwise."""
+
+    def create(*, pitr: bool = True) -> str:
+        name = f"t-{uuid.uuid4().hex[:8]}"
+        dynamodb = boto("dynamodb")
+        dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        if pitr:
+            dynamodb.update_continuous_backups(
+                TableName=name,
+                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+            )
+        return name
+
+    return create
 
 
 def until(ask: Callable[[], Any], *, seconds: float = 20.0) -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from coldtable.errors import StackFailed, StackNotFound
 from coldtable.model_stack import DestroyReport, Wish
-from coldtable.ops.deploy import Windows, deploy
+from coldtable.ops.deploy import deploy
 from coldtable.ops.destroy import destroy, plan_destroy
 from coldtable.testing.cloud import (
     ACCOUNT,
@@ -16,8 +16,8 @@ from coldtable.testing.cloud import (
     REGION,
     FakeBuckets,
     FakeCloud,
-    FakeExporter,
     FakeStacks,
+    windows,
 )
 
 CODE_BUCKET = f"coldtable-code-{ACCOUNT}-{REGION}"
@@ -30,17 +30,7 @@ def cloud() -> FakeCloud:
 
 
 def install(cloud: FakeCloud, wish: Wish = WISH) -> None:
-    windows = Windows(
-        exporter=FakeExporter(cloud),
-        pitr=cloud,
-        parameters=cloud,
-        buckets=FakeBuckets(cloud),
-        stacks=FakeStacks(cloud),
-        probe=cloud,
-        pause=cloud.pause,
-        say=cloud.said.append,
-    )
-    deploy(wish, windows, "template", b"code")
+    deploy(wish, windows(cloud), "template", b"code")
 
 
 def tear_down(cloud: FakeCloud) -> DestroyReport:

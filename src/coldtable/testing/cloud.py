@@ -23,6 +23,7 @@ from coldtable.model_stack import (
     StackEvent,
     StackResource,
 )
+from coldtable.ops.deploy import Windows
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 MADE_BUCKET = "coldtable-archivebucket-1"
@@ -291,6 +292,20 @@ class FakeExporter:
         self.pitr = cloud.pitr
         self.start = cloud.start
         self.describe = cloud.describe_export
+
+
+def windows(cloud: FakeCloud) -> Windows:
+    """Everything that ``ops.deploy`` asks or changes, in this one account."""
+    return Windows(
+        exporter=FakeExporter(cloud),
+        pitr=cloud,
+        parameters=cloud,
+        buckets=FakeBuckets(cloud),
+        stacks=FakeStacks(cloud),
+        probe=cloud,
+        pause=cloud.pause,
+        say=cloud.said.append,
+    )
 
 
 def _event(stack: Stack, status: str, *, resource: str = "") -> StackEvent:
