@@ -56,6 +56,7 @@ class FakeObject:
     body: bytes
     etag: str
     headers: dict[str, str]
+    parts: list[int] = field(default_factory=list)
 
 
 class FakeInner:
@@ -66,6 +67,7 @@ class FakeInner:
         self.feed: Feed | None = None
         self.tables: dict[tuple[Scope, str], FakeTable] = {}
         self.buckets: set[str] = set()
+        self.owners: dict[str, str] = {}
         self.objects: dict[tuple[str, str], FakeObject] = {}
         self.keys: set[str] = set()
         self.logs: list[dict[str, Any]] = []
@@ -197,6 +199,8 @@ class FakeInner:
             return Reply(status=200, body=b"{}")
         bucket, _, key = path[1:].partition("/")
         asked = parse_qs(query, keep_blank_values=True)
+        if self.owners.get(bucket, scope.account) != scope.account:
+            return _error(403, "AccessDenied", "Access Denied")
         return self._s3(method, bucket, unquote(key), asked, dict(headers or {}), body, access_key)
 
     def deny_reason(self, caller: Caller, action: str, resource: str) -> str | None:
@@ -270,7 +274,7 @@ class FakeInner:
         digests = b"".join(hashlib.md5(part, usedforsecurity=False).digest() for part in bodies)
         etag = f"{hashlib.md5(digests, usedforsecurity=False).hexdigest()}-{len(bodies)}"
         self.objects[(bucket, key)] = FakeObject(
-            b"".join(bodies), etag, self._uploads.pop(upload)[2]
+            b"".join(bodies), etag, self._uploads.pop(upload)[2], [len(part) for part in bodies]
         )
         text = f'<CompleteMultipartUploadResult><ETag>"{etag}"</ETag>'
         return Reply(status=200, body=(text + "</CompleteMultipartUploadResult>").encode())

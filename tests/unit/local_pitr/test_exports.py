@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import gzip
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -428,6 +430,15 @@ def test_denied_write_fails_the_export_with_s3_s_words(on: World) -> None:
     assert done["FailureMessage"].startswith(on.inner.deny_put + " (Service: Amazon S3; Status")
 
 
+def test_wrong_bucket_owner_fails_the_export(on: World) -> None:
+    """FAILED with S3AccessDenied and S3's shortest words [QUIRKS]."""
+    on.inner.owners["archive"] = SCOPE.account
+    done = on.export(S3BucketOwner="111111111111")
+    assert done["FailureCode"] == "S3AccessDenied"
+    assert done["FailureMessage"].startswith("Access Denied (Service: Amazon S3; Status Code: 403")
+    assert on.export(S3BucketOwner=SCOPE.account)["ExportStatus"] == "COMPLETED"
+
+
 def test_unknown_kms_key_fails_the_export(on: World) -> None:
     """A key that is not there, and a key of another region."""
     key = "arn:aws:kms:us-east-1:123456789123:key/deadbeef-dead-beef-dead-beefdeadbeef"
@@ -632,6 +643,23 @@ def test_ion_records_put_keys_before_metadata(on: World) -> None:
         b"Metadata:{WriteTimestampMicros:1768600000000000.},"
         b'NewImage:{b:null,pk:"a",sk:"1",z:$dynamodb_SS::["x"]}}}\n'
     )
+
+
+def test_big_file_goes_up_in_parts() -> None:
+    """Its etag ends in the number of parts, and no part is much over the size of one."""
+    world = World(PitrSettings(export_seconds=0.0, partitions=1, part_bytes=64 * 1024))
+    world.enable()
+    for number in range(900):
+        world.put(f"p{number}", "1", noise={"B": base64.b64encode(os.urandom(600)).decode()})
+    _, (file,) = world.manifest(world.export())
+    stored = world.inner.objects[("archive", file["dataFileS3Key"])]
+    assert file["etag"] == stored.etag
+    parts = int(file["etag"].split("-")[1])
+    assert parts == len(stored.parts) > 1
+    assert all(64 * 1024 <= size < 512 * 1024 for size in stored.parts[:-1])
+    assert len(gzip.decompress(stored.body).splitlines()) == 900
+    world.loop.run_until_complete(world.service.aclose())
+    world.loop.close()
 
 
 def test_items_of_one_partition_key_share_a_file(on: World) -> None:

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from ..interface import ApiError, Inner
+from ..interface import ApiError, Caller, Inner, Scope
 from . import lines, manifest, writer
 from .backups import History
 from .faults import Damage, Failure, Faults
@@ -120,6 +120,7 @@ class Runner:
         if failure is not None and failure.files is None:
             raise FailedOnDemand(failure)
         target = _Target(self._inner, record, damage)
+        await target.check_owner()
         await target.check_key()
         await target.put("_started", b"")
         files, raw_bytes = await self._data(record, history, target, failure)
@@ -143,7 +144,13 @@ class Runner:
     ) -> tuple[list[FileLine], int]:
         keys, entries = history.journal.entries()
         line = _line(record, history.journal.key_names)
-        walk = writer.Pass(keys, entries, line, self._settings.partitions)
+        walk = writer.Pass(
+            keys,
+            entries,
+            line,
+            self._settings.partitions,
+            part_bytes=self._settings.part_bytes,
+        )
         uploads = [target.upload(record.data_folder) for _ in walk.files]
         files: list[FileLine] = []
         try:
@@ -175,6 +182,18 @@ class _Target:
         owner = request.get("S3BucketOwner")
         self._bucket = Bucket(inner, record.caller, request["S3Bucket"], owner=owner)
         self._headers = encryption_headers(record.sse_algorithm, request.get("S3SseKmsKeyId"))
+
+    async def check_owner(self) -> None:
+        """S3 refuses a bucket of another owner than the expected one; the emulator's does not."""
+        owner = self._record.request.get("S3BucketOwner")
+        if owner is None:
+            return
+        scope = Scope(account=owner, region=self._record.region)
+        caller = Caller(scope=scope, access_key="")
+        try:
+            await Bucket(self._inner, caller, self._bucket.name, as_root=True).exists()
+        except S3Refused:
+            raise S3Refused("AccessDenied", "Access Denied", 403) from None
 
     async def check_key(self) -> None:
         """S3 looks at the KMS key on the first write; the emulator's S3 does not."""

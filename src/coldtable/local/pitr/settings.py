@@ -11,6 +11,7 @@ class PitrSettings:
 
     ``export_seconds`` are real seconds; everything else counts on the emulator's clock.
     ``restorable_lag`` and ``min_window`` are seconds; ``partitions`` is data files per export.
+    ``part_bytes`` is the size of an upload's parts, at least 5 MiB for S3 (UNVERIFIED: AWS's).
     """
 
     export_seconds: float = 0.3
@@ -22,3 +23,4 @@ class PitrSettings:
     max_concurrent_imports: int = 50
     max_import_objects: int = 50_000
     partitions: int = 4
+    part_bytes: int = 8 * 1024 * 1024

@@ -17,8 +17,6 @@ from typing import IO, cast
 from .journal import Entry, Key
 from .lines import Line
 
-# UNVERIFIED: AWS's part size. S3 takes nothing below 5 MiB but for the last part.
-PART_BYTES = 8 * 1024 * 1024
 _BLOCK_BYTES = 256 * 1024
 _STEP = 5_000
 
@@ -116,7 +114,7 @@ class Pass:
         line: Line,
         files: int,
         *,
-        part_bytes: int = PART_BYTES,
+        part_bytes: int,
     ) -> None:
         self.files = [DataFile() for _ in range(files)]
         self.done = False
