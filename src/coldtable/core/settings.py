@@ -39,6 +39,11 @@ def parse_settings(path: str, parameters: Mapping[str, str]) -> Settings:
     Raises ``ParameterMissing`` or ``ParameterInvalid`` for one problem, ``ConfigError`` that lists
     them for several. Nothing missing or malformed becomes a default.
     """
+    if not parameters:
+        raise ParameterMissing(
+            f"There are no parameters under {path}",
+            hint="Check the path, the account and the region; coldtable deploy writes them",
+        )
     found = _Reader(path, parameters)
     bucket = found.read(BUCKET, _bucket_name, "")
     tables = found.attempt(lambda: _table_names(path, parameters), tuple[str, ...]())
