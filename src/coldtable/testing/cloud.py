@@ -96,6 +96,7 @@ class FakeCloud:
         raise NotImplementedError
 
     def turn_on(self, table: Table, days: int | None) -> None:
+        self.table(table.name)
         self.calls.append(f"pitr {table.name}")
         if self.preparing:
             self.preparing -= 1
