@@ -34,7 +34,7 @@ def zipped(source: str) -> bytes:
     return buffer.getvalue()
 
 
-def _function(boto: Boto, name: str, source: str, *allow: tuple[str, str], **more: Any) -> str:
+def make_function(boto: Boto, name: str, source: str, *allow: tuple[str, str], **more: Any) -> str:
     iam = boto("iam")
     role = iam.create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument=_TRUST)["Role"]["Arn"]
     if allow:
@@ -61,7 +61,7 @@ def _call(boto: Boto, name: str, event: Any = None) -> tuple[Any, dict[str, Any]
 
 def test_errors_have_the_shape_of_lambda(boto: Boto) -> None:
     """An exception comes back with its type, its text and its stack, as AWS's runtime writes it."""
-    _function(boto, "boom", "def handler(event, context):\n    raise KeyError('gone')\n")
+    make_function(boto, "boom", "def handler(event, context):\n    raise KeyError('gone')\n")
     payload, answer = _call(boto, "boom")
     assert answer["FunctionError"] == "Unhandled"
     assert payload["errorType"] == "KeyError"
@@ -76,7 +76,7 @@ def test_the_context_is_real(boto: Boto) -> None:
         "    return [context.function_name, context.invoked_function_arn,\n"
         "            context.memory_limit_in_mb, context.get_remaining_time_in_millis()]\n"
     )
-    arn = _function(boto, "context", source, MemorySize=256, Timeout=7)
+    arn = make_function(boto, "context", source, MemorySize=256, Timeout=7)
     (name, seen, memory, left), _ = _call(boto, "context")
     assert (name, seen, int(memory)) == ("context", arn, 256)
     assert 0 < left <= 7000
@@ -96,7 +96,7 @@ def test_the_hosts_environment_stays_outside(fresh_aws: Callable[..., EmbeddedAw
         return client(running, service, "test", "test")
 
     source = "import os\ndef handler(event, context):\n    return dict(os.environ)\n"
-    _function(boto, "env", source, Environment={"Variables": {"MINE": "1"}})
+    make_function(boto, "env", source, Environment={"Variables": {"MINE": "1"}})
     environment, _ = _call(boto, "env")
     assert environment["MINE"] == "1"
     assert environment["AWS_ENDPOINT_URL"] == running.endpoint
@@ -114,7 +114,7 @@ def test_only_the_zip_and_boto3_can_be_imported(boto: Boto) -> None:
         "def handler(event, context):\n"
         "    return [n for n in event if u.find_spec(n)]\n"
     )
-    _function(boto, "imports", source)
+    make_function(boto, "imports", source)
     found, _ = _call(boto, "imports", ["boto3", "coldtable", "ministack", "pytest", "rich"])
     assert found == ["boto3"]
 
@@ -129,7 +129,7 @@ def test_the_role_decides_what_the_function_may(boto: Boto, account: str) -> Non
     )
     boto("ssm").put_parameter(Name="/a/b/X", Value="1", Type="String")
     allowed = f"arn:aws:ssm:us-east-1:{account}:parameter/a/b"
-    _function(boto, "reader", source, ("ssm:GetParametersByPath", allowed), Timeout=20)
+    make_function(boto, "reader", source, ("ssm:GetParametersByPath", allowed), Timeout=20)
     found, _ = _call(boto, "reader", "/a/b")
     assert found == ["/a/b/X"]
     refused, _ = _call(boto, "reader", "/other")
@@ -142,7 +142,7 @@ def test_the_role_decides_what_the_function_may(boto: Boto, account: str) -> Non
 
 def test_prints_land_in_the_log_group(boto: Boto) -> None:
     """What a function prints is in CloudWatch Logs, between START and REPORT."""
-    _function(boto, "talker", "def handler(event, context):\n    print('hello from inside')\n")
+    make_function(boto, "talker", "def handler(event, context):\n    print('hello from inside')\n")
     _call(boto, "talker")
     events = boto("logs").filter_log_events(logGroupName="/aws/lambda/talker")["events"]
     lines = [e["message"].strip() for e in events]
@@ -151,10 +151,10 @@ def test_prints_land_in_the_log_group(boto: Boto) -> None:
     assert lines[-1].startswith("REPORT RequestId:")
 
 
-def test_a_failing_event_is_retried_and_ends_in_the_dead_letter_queue(boto: Boto) -> None:
+def test_a_failing_event_is_retried_and_ends_in_the_dead_lettermake_queue(boto: Boto) -> None:
     """After two retries the queue holds the event itself with AWS's three attributes."""
-    queue, arn = _queue(boto, "dead")
-    _function(
+    queue, arn = make_queue(boto, "dead")
+    make_function(
         boto,
         "failing",
         "def handler(event, context):\n    raise RuntimeError('no luck')\n",
@@ -174,8 +174,8 @@ def test_a_failing_event_is_retried_and_ends_in_the_dead_letter_queue(boto: Boto
 
 def test_event_invoke_config_limits_retries_and_names_a_destination(boto: Boto) -> None:
     """MaximumRetryAttempts 0 means one attempt; the destination gets the envelope."""
-    queue, arn = _queue(boto, "destination")
-    _function(
+    queue, arn = make_queue(boto, "destination")
+    make_function(
         boto,
         "once",
         "def handler(event, context):\n    raise RuntimeError('no luck')\n",
@@ -194,11 +194,11 @@ def test_event_invoke_config_limits_retries_and_names_a_destination(boto: Boto) 
     assert record["responsePayload"]["errorType"] == "RuntimeError"
 
 
-def test_a_role_without_send_message_fills_no_queue(boto: Boto) -> None:
+def test_a_role_without_send_message_fills_nomake_queue(boto: Boto) -> None:
     """The dead letter is sent with the function's role, so a missing right loses it, as on AWS."""
-    queue, arn = _queue(boto, "locked")
-    other, other_arn = _queue(boto, "open")
-    _function(
+    queue, arn = make_queue(boto, "locked")
+    other, other_arn = make_queue(boto, "open")
+    make_function(
         boto,
         "unlucky",
         "def handler(event, context):\n    raise RuntimeError('no luck')\n",
@@ -229,7 +229,7 @@ def test_a_function_lives_in_the_emulators_time(fresh_aws: Callable[..., Embedde
         "    return [datetime.datetime.now(datetime.timezone.utc).isoformat(),\n"
         "            context.get_remaining_time_in_millis()]\n"
     )
-    _function(boto, "timed", source, Timeout=20)
+    make_function(boto, "timed", source, Timeout=20)
     _call(boto, "timed")
     now = running.advance(timedelta(days=9))
     (seen, left), answer = _call(boto, "timed")
@@ -238,7 +238,7 @@ def test_a_function_lives_in_the_emulators_time(fresh_aws: Callable[..., Embedde
     assert 0 < left <= 20_000
 
 
-def _queue(boto: Boto, name: str) -> tuple[str, str]:
+def make_queue(boto: Boto, name: str) -> tuple[str, str]:
     url = boto("sqs").create_queue(QueueName=name)["QueueUrl"]
     found = boto("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     return url, found["Attributes"]["QueueArn"]

@@ -82,7 +82,7 @@ class Scheduler:
         ``ClockBackwards`` and ``TooManyFirings``.
         """
         async with self._moving:
-            if not fire:
+            if not fire or moment < self._clock.now():
                 self._clock.move_to(moment)
                 self._skip()
                 return 0

@@ -24,7 +24,17 @@ from .inner import AsgiInner
 from .options import SCHEMA, Options
 from .pitr.service import PitrService, PitrSettings
 from .scheduler import Scheduler
-from .seams import cfn, dynamodb, iam, lambda_async, lambda_runtime, schedules, selfcheck, signing
+from .seams import (
+    cfn,
+    dynamodb,
+    iam,
+    lambda_async,
+    lambda_runtime,
+    metrics,
+    schedules,
+    selfcheck,
+    signing,
+)
 from .surroundings import Surroundings
 
 # How long a moved clock waits, in real time, for what a firing has started.
@@ -39,8 +49,10 @@ class Server:
         self._surroundings = surroundings
         self._endpoint = f"http://127.0.0.1:{port}"
         self._stop = asyncio.Event()
+        self._broken: selfcheck.SeamBroken | None = None
         self.clock = Clock(options.offset)
         self.inner = AsgiInner(f"127.0.0.1:{port}", options.account)
+        self.watch = metrics.Watch(self.inner)
         self.flights = lambda_async.Flights()
         self.past = PitrService(
             self.inner,
@@ -59,13 +71,14 @@ class Server:
     def install(self) -> None:
         """Check every seam, then put ours in place. Raises ``SeamBroken``."""
         loop = asyncio.get_running_loop()
-        selfcheck.check_signatures()
+        selfcheck.check_shape()
         iam.install()
         signing.install(self.clock)
         lambda_runtime.install(self.clock, self._surroundings.scratch, self._endpoint)
         lambda_async.install(self.inner, self.flights, loop)
         dynamodb.install(self.past)
         schedules.install()
+        metrics.install()
         cfn.install(self.inner, loop)
 
     async def run(self, listener: socket.socket) -> None:
@@ -81,14 +94,24 @@ class Server:
         beside = [
             asyncio.create_task(self._watch_parent()),
             asyncio.create_task(self.scheduler.run()),
+            asyncio.create_task(self.watch.run()),
         ]
         try:
             await hypercorn_serve(self.door, config, shutdown_trigger=self._stop.wait)
         finally:
             for task in beside:
                 task.cancel()
+        if self._broken is not None:
+            raise self._broken
 
     async def _started(self) -> None:
+        """Prove the seams, then say where we are. A broken seam ends ``run`` with its error."""
+        try:
+            await selfcheck.probe(self.inner, self.past, auth=self._options.auth)
+        except selfcheck.SeamBroken as error:
+            self._broken = error
+            self._stop.set()
+            return
         if self._surroundings.state is not None:
             self.past.load(self._surroundings.state / "pitr")
         ready = {
@@ -118,8 +141,9 @@ class Server:
         for _ in range(int(_SETTLE_SECONDS / 0.05)):
             exports = await self.past.control("exports", {})
             if exports["held"] or not exports["running"]:
-                return
+                break
             await asyncio.sleep(0.05)
+        await self.watch.look()
 
     async def _reset(self) -> None:
         self.past.reset()

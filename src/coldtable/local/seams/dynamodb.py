@@ -147,9 +147,9 @@ def _replacing(original: Callable[..., None], past: Past) -> Callable[..., None]
 
 
 def _dropping(original: Callable[..., None], past: Past) -> Callable[..., None]:
-    def drop_stream_records(name: str, table: dict[str, Any] | None) -> None:
+    def drop_stream_records(table_name: str, table: dict[str, Any] | None) -> None:
         # Every way to delete a table ends here, CloudFormation's too.
-        original(name, table)
+        original(table_name, table)
         if table is not None:
             past.table_deleted(table["TableArn"])
 
