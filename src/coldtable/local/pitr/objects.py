@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from urllib.parse import quote
@@ -141,7 +140,6 @@ class Upload:
 
     def __init__(self, bucket: Bucket, key: str, headers: Mapping[str, str]) -> None:
         self.key = key
-        self.md5 = hashlib.md5(usedforsecurity=False)
         self._bucket = bucket
         self._headers = dict(headers)
         self._id = ""
@@ -154,7 +152,6 @@ class Upload:
                 "POST", self.key, query="uploads=", headers=self._headers
             )
             self._id = _text(_xml(reply.body), "UploadId")
-        self.md5.update(body)
         query = f"partNumber={len(self._etags) + 1}&uploadId={quote(self._id, safe='')}"
         reply = await self._bucket.request("PUT", self.key, query=query, body=body)
         self._etags.append(_header(reply, "etag"))

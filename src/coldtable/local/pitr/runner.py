@@ -161,8 +161,7 @@ class Runner:
                     upload = uploads[part.file]
                     await upload.add(part.body)
                     if part.last:
-                        items = walk.files[part.file].items
-                        files.append(await target.finish(upload, items))
+                        files.append(await target.finish(upload, walk.files[part.file]))
         finally:
             for upload in uploads:
                 await upload.abort()
@@ -219,10 +218,10 @@ class _Target:
         key = folder + writer.file_name(self._record.export_format)
         return Upload(self._bucket, key, self._headers)
 
-    async def finish(self, upload: Upload, items: int) -> FileLine:
+    async def finish(self, upload: Upload, file: writer.DataFile) -> FileLine:
         """Close a data file. The manifest tells of the right bytes, whatever became of them."""
         etag = await upload.complete()
-        line = FileLine(items=items, md5=upload.md5.digest(), etag=etag, key=upload.key)
+        line = FileLine(items=file.items, md5=file.md5.digest(), etag=etag, key=upload.key)
         if self._damage is not None and self._damage.fits(upload.key):
             body = await self._bucket_as_root().get(upload.key)
             spoilt = self._spoilt(upload.key, body)

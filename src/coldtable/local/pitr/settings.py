@@ -23,4 +23,4 @@ class PitrSettings:
     max_concurrent_imports: int = 50
     max_import_objects: int = 50_000
     partitions: int = 4
-    part_bytes: int = 8 * 1024 * 1024
+    part_bytes: int = 5 * 1024 * 1024

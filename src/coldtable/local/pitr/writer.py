@@ -69,6 +69,7 @@ class DataFile:
     def __init__(self) -> None:
         self.items = 0
         self.raw_bytes = 0
+        self.md5 = hashlib.md5(usedforsecurity=False)
         self._sink = _Sink()
         self._lines: list[bytes] = []
         self._pending = 0
@@ -89,13 +90,18 @@ class DataFile:
 
     def full_part(self, limit: int) -> bytes | None:
         """The next part if it is complete."""
-        return self._sink.take() if self._sink.size >= limit else None
+        return self._taken() if self._sink.size >= limit else None
 
     def finish(self) -> bytes:
         """End the stream: its last bytes."""
         self._compress()
         self._gzip.close()
-        return self._sink.take()
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        body = self._sink.take()
+        self.md5.update(body)
+        return body
 
     def _compress(self) -> None:
         if self._lines:
