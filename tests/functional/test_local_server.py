@@ -16,7 +16,7 @@ import pytest
 from coldtable.errors import ServiceFailed, UsageError
 from coldtable.local.process import EmbeddedAws
 
-from .conftest import Boto, client
+from .conftest import Boto, client, until
 
 Start = Callable[..., EmbeddedAws]
 
@@ -64,19 +64,15 @@ def test_env_is_all_that_an_sdk_needs(aws: EmbeddedAws) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_stop_leaves_nothing_behind(fresh_aws: Start, tmp_path: Path) -> None:
+def test_stop_leaves_nothing_behind(
+    fresh_aws: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After ``stop`` the process and its temporary folder are gone."""
-    before = os.environ.get("TMPDIR")
-    os.environ["TMPDIR"] = str(tmp_path)
-    try:
-        running = fresh_aws()
-        pid = running.pid
-        assert [p.name for p in tmp_path.iterdir() if p.name.startswith("coldtable-local-")]
-        running.stop()
-    finally:
-        os.environ.pop("TMPDIR")
-        if before is not None:
-            os.environ["TMPDIR"] = before
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    running = fresh_aws()
+    pid = running.pid
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("coldtable-local-")]
+    running.stop()
     assert _gone(pid)
     assert list(tmp_path.iterdir()) == []
 
@@ -119,6 +115,92 @@ def test_state_folder_keeps_data_over_a_restart(fresh_aws: Start, tmp_path: Path
     assert _root(second, "s3").get_object(Bucket="kept", Key="k")["Body"].read() == b"v"
 
 
+def _history(running: EmbeddedAws) -> Any:
+    ddb = _root(running, "dynamodb")
+    found = ddb.describe_continuous_backups(TableName="kept")["ContinuousBackupsDescription"]
+    return found["PointInTimeRecoveryDescription"]
+
+
+def test_history_and_clock_survive_a_restart(fresh_aws: Start, tmp_path: Path) -> None:
+    """PITR goes on where it was, and time has not gone back."""
+    state = str(tmp_path / "state")
+    first = fresh_aws("--state", state, "--restorable-lag", "0")
+    ddb = _root(first, "dynamodb")
+    ddb.create_table(
+        TableName="kept",
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    ddb.update_continuous_backups(
+        TableName="kept", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    earliest = _history(first)["EarliestRestorableDateTime"]
+    moved = first.advance(timedelta(days=3))
+    first.stop()
+    second = fresh_aws("--state", state, "--restorable-lag", "0")
+    assert second.now() >= moved
+    assert _history(second)["EarliestRestorableDateTime"] == earliest
+
+
+def test_reset_forgets_everything(fresh_aws: Start) -> None:
+    """Buckets and tables with their history are gone; the clock stays."""
+    running = fresh_aws()
+    _root(running, "s3").create_bucket(Bucket="gone")
+    moved = running.advance(60)
+    running.reset()
+    assert _root(running, "s3").list_buckets()["Buckets"] == []
+    assert running.now() >= moved
+
+
+def test_exports_can_be_held_and_made_to_fail(fresh_aws: Start) -> None:
+    """The control endpoint reaches the exports; a fault that nobody knows is refused."""
+    running = fresh_aws("--export-seconds", "0", "--restorable-lag", "0")
+    ddb, s3 = _root(running, "dynamodb"), _root(running, "s3")
+    s3.create_bucket(Bucket="archive")
+    arn = ddb.create_table(
+        TableName="held",
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )["TableDescription"]["TableArn"]
+    ddb.update_continuous_backups(
+        TableName="held", PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+
+    def export() -> str:
+        made = ddb.export_table_to_point_in_time(TableArn=arn, S3Bucket="archive")
+        return str(made["ExportDescription"]["ExportArn"])
+
+    def status(export_arn: str) -> str:
+        found = ddb.describe_export(ExportArn=export_arn)["ExportDescription"]
+        return str(found["ExportStatus"])
+
+    running.hold_exports()
+    held = export()
+    assert status(held) == "IN_PROGRESS"
+    running.release_exports()
+    until(lambda: status(held) == "COMPLETED")
+    running.fault(fail={"code": "S3NoSuchBucket"})
+    failing = export()
+    until(lambda: status(failing) == "FAILED")
+    with pytest.raises(UsageError, match="unknown fault"):
+        running.fault(earthquake=True)
+
+
+def test_a_killed_emulators_folder_is_swept_by_the_next(
+    fresh_aws: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a SIGKILL leaves in the temporary folder does not pile up."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    killed = fresh_aws()
+    os.kill(killed.pid, 9)
+    until(lambda: killed.exited)
+    (left,) = tmp_path.glob("coldtable-local-*")
+    fresh_aws()
+    assert not left.exists()
+
+
 def test_a_taken_port_is_an_error_with_words(aws: EmbeddedAws) -> None:
     """The error names the port instead of showing a traceback."""
     port = aws.endpoint.rsplit(":", 1)[1]
@@ -136,18 +218,7 @@ def test_it_ends_with_its_parent() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     pid = int(done.stdout)
-    deadline = 100
-    while not _gone(pid) and deadline:
-        deadline -= 1
-        select_nothing(0.1)
-    assert _gone(pid)
-
-
-def select_nothing(seconds: float) -> None:
-    """Wait for the other process to act."""
-    import select
-
-    select.select([], [], [], seconds)
+    until(lambda: _gone(pid))
 
 
 def _root(running: EmbeddedAws, service: str) -> Any:

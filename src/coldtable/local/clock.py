@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-import time_machine
+if TYPE_CHECKING:
+    import time_machine
 
 Listener = Callable[[timedelta], None]
 
@@ -41,6 +43,8 @@ class Clock:
         """What the machine's own clock says, wherever ours stands."""
         if self._traveller is None:
             return self.now()
+        import time_machine
+
         return time_machine.escape_hatch.datetime.datetime.now(UTC)
 
     def listen(self, listener: Listener) -> None:
@@ -67,6 +71,9 @@ class Clock:
 
     def _shift(self, delta: timedelta) -> None:
         if self._traveller is None:
+            # Only here: where pytest is installed, this import pulls all of it in.
+            import time_machine
+
             # A number and not a datetime: an aware datetime would change the local time zone too.
             self._travel = time_machine.travel(time.time() + delta.total_seconds(), tick=True)
             self._traveller = self._travel.start()

@@ -96,6 +96,11 @@ class EmbeddedAws:
         """The child's process id; 0 when it does not run."""
         return self._child.pid if self._child is not None else 0
 
+    @property
+    def exited(self) -> bool:
+        """Whether the child has ended by itself."""
+        return self._child is not None and self._child.poll() is not None
+
     def env(self) -> dict[str, str]:
         """The variables that make any AWS SDK or the AWS CLI talk to it, as the account's root."""
         return {

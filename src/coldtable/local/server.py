@@ -10,7 +10,8 @@ import shutil
 import signal
 import socket
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
@@ -39,6 +40,7 @@ from .surroundings import Surroundings
 
 # How long a moved clock waits, in real time, for what a firing has started.
 _SETTLE_SECONDS = 60.0
+_CLOCK_NOTE = "clock.json"
 
 
 class Server:
@@ -50,7 +52,7 @@ class Server:
         self._endpoint = f"http://127.0.0.1:{port}"
         self._stop = asyncio.Event()
         self._broken: selfcheck.SeamBroken | None = None
-        self.clock = Clock(options.offset)
+        self.clock = Clock(max(options.offset, _kept_offset(surroundings.state)))
         self.inner = AsgiInner(f"127.0.0.1:{port}", options.account)
         self.watch = metrics.Watch(self.inner)
         self.flights = lambda_async.Flights()
@@ -73,6 +75,7 @@ class Server:
         loop = asyncio.get_running_loop()
         selfcheck.check_shape()
         iam.install()
+        iam.install_name_checks(self.inner.deny_reason)
         signing.install(self.clock)
         lambda_runtime.install(self.clock, self._surroundings.scratch, self._endpoint)
         lambda_async.install(self.inner, self.flights, loop)
@@ -127,6 +130,8 @@ class Server:
         await self.past.aclose()
         if self._surroundings.state is not None:
             self.past.save(self._surroundings.state / "pitr")
+            note = {"offset_seconds": self.clock.offset.total_seconds()}
+            (self._surroundings.state / _CLOCK_NOTE).write_text(json.dumps(note))
         # Their processes would outlive ours.
         await asyncio.to_thread(lambda_runtime.stop_workers)
 
@@ -155,6 +160,14 @@ class Server:
                 self._stop.set()
                 return
             await asyncio.sleep(0.5)
+
+
+def _kept_offset(state: Path | None) -> timedelta:
+    """How far the clock was ahead when this state was saved: time never goes back."""
+    note = state / _CLOCK_NOTE if state is not None else None
+    if note is None or not note.exists():
+        return timedelta()
+    return timedelta(seconds=float(json.loads(note.read_text())["offset_seconds"]))
 
 
 def serve(options: Options, surroundings: Surroundings, listener: socket.socket) -> None:

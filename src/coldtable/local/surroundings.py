@@ -32,6 +32,9 @@ _FOREIGN = (
 )
 
 
+_PREFIX = "coldtable-local-"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """``scratch`` vanishes at the end; ``state`` stays, when there is one."""
@@ -43,7 +46,8 @@ class Surroundings:
 @contextmanager
 def prepare(options: Options, port: int) -> Iterator[Surroundings]:
     """Set the environment up and remove the scratch folder afterwards."""
-    scratch = Path(tempfile.mkdtemp(prefix="coldtable-local-"))
+    _sweep(Path(tempfile.gettempdir()))
+    scratch = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     try:
         for name in list(os.environ):
             if name.startswith(_FOREIGN):
@@ -54,6 +58,24 @@ def prepare(options: Options, port: int) -> Iterator[Surroundings]:
         yield Surroundings(scratch=scratch, state=options.state)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what emulators left that were killed before they could."""
+    for left in folder.glob(f"{_PREFIX}*-*"):
+        pid = left.name.removeprefix(_PREFIX).split("-", 1)[0]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _environment(options: Options, port: int, scratch: Path) -> dict[str, str]:

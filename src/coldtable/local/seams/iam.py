@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack import app as ministack
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_actions, iam_evaluator, responses
+from ministack.core.router import extract_access_key_id
 from ministack.services import iam as iam_service
 from ministack.services import sts
 
-from ..interface import Scope
+from ..interface import Caller, Scope
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -34,6 +35,10 @@ _DYNAMODB_ARNS = (
     "TableArn",
 )
 _DYNAMODB_ON_STAR = frozenset({"ListExports", "ListImports", "ListBackups", "DescribeLimits"})
+_ON_A_GROUP = frozenset(
+    {"CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutRetentionPolicy"}
+)
+_ON_A_STREAM = frozenset({"PutLogEvents", "GetLogEvents", "DeleteLogStream"})
 # Services whose refusals name the resource; ministack does so for ssm and logs by itself.
 _NAMES_RESOURCE = frozenset({"dynamodb", "lambda", "s3", "scheduler", "sns", "sqs", "states"})
 
@@ -76,9 +81,10 @@ def resource_of(
         return f"arn:aws:ssm:{region}:{account}:parameter/{str(body['Names'][0]).removeprefix('/')}"
     if service == "dynamodb":
         return _dynamodb_resource(operation, body, region, account)
-    if service == "logs" and operation in ("CreateLogGroup", "CreateLogStream"):
+    if service == "logs" and operation in _ON_A_GROUP | _ON_A_STREAM:
         group = f"arn:aws:logs:{region}:{account}:log-group:{body.get('logGroupName', '')}"
-        return f"{group}:log-stream:"
+        stream = body.get("logStreamName", "") if operation in _ON_A_STREAM else ""
+        return f"{group}:log-stream:{stream}"
     return None
 
 
@@ -238,3 +244,45 @@ def _pinning(original: Callable[[str, bool], None]) -> Callable[[str, bool], Non
         original(source_ip, True)
 
     return pin_request_origin
+
+
+def install_name_checks(deny_reason: Callable[[Caller, str, str], str | None]) -> None:
+    """GetParameters and DeleteParameters name several resources; ministack judges the first."""
+    original = ministack.SERVICE_HANDLERS["ssm"]
+
+    async def handle(
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        query_params: Mapping[str, Any],
+    ) -> Answer:
+        operation = headers.get("x-amz-target", "").rsplit(".", 1)[-1]
+        if operation in ("GetParameters", "DeleteParameters"):
+            refusal = _first_refusal(deny_reason, operation, headers, body, query_params)
+            if refusal is not None:
+                answer = {"__type": "AccessDeniedException", "Message": refusal}
+                kind = {"Content-Type": "application/x-amz-json-1.1"}
+                return 400, kind, json.dumps(answer).encode()
+        result: Answer = await original(method, path, headers, body, query_params)
+        return result
+
+    ministack.SERVICE_HANDLERS["ssm"] = handle
+
+
+def _first_refusal(
+    deny_reason: Callable[[Caller, str, str], str | None],
+    operation: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    query_params: Mapping[str, Any],
+) -> str | None:
+    scope = Scope(account=responses.get_account_id(), region=responses.get_region())
+    caller = Caller(scope=scope, access_key=extract_access_key_id(headers, query_params))
+    for name in json.loads(body or b"{}").get("Names") or []:
+        bare = str(name).removeprefix("/").split(":", 1)[0]
+        resource = f"arn:aws:ssm:{scope.region}:{scope.account}:parameter/{bare}"
+        refusal = deny_reason(caller, f"ssm:{operation}", resource)
+        if refusal is not None:
+            return refusal
+    return None
