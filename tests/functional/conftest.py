@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import time
@@ -49,11 +50,24 @@ def client(
     token: str | None = None,
     region: str | None = None,
 ) -> Any:
-    session: Any = boto3.session.Session()
-    return session.client(
+    """A boto3 client; the same one for the same arguments."""
+    return _client(aws.endpoint, region or aws.region, service, key, secret, token)
+
+
+@functools.cache
+def _session() -> Any:
+    # One for all: reading the services' models is most of what a client costs.
+    return boto3.session.Session()
+
+
+@functools.lru_cache(256)
+def _client(
+    endpoint: str, region: str, service: str, key: str, secret: str, token: str | None
+) -> Any:
+    return _session().client(
         service,
-        endpoint_url=aws.endpoint,
-        region_name=region or aws.region,
+        endpoint_url=endpoint,
+        region_name=region,
         aws_access_key_id=key,
         aws_secret_access_key=secret,
         aws_session_token=token,
