@@ -157,6 +157,18 @@ def test_unknown_faults_are_refused(world: World) -> None:
         world.control("weather")
 
 
+def test_error_of_ours_fails_the_export_loudly(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An item that cannot be written is told in the description and in the log."""
+    world.enable()
+    world.put("a", "1", broken={"S": object()})
+    done = world.export()
+    assert (done["ExportStatus"], done["FailureCode"]) == ("FAILED", "InternalServerError")
+    assert "not JSON serializable" in done["FailureMessage"]
+    assert "the past went wrong" in caplog.text
+
+
 def test_history_and_records_survive_a_clean_restart(world: World, tmp_path: Path) -> None:
     """Saved and loaded: the past can be exported, exports and tokens are known, nothing moves."""
     world.enable(RecoveryPeriodInDays=7)

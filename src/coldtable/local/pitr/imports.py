@@ -71,6 +71,10 @@ class Imports:
         """A new state of an import, or one read back from a state directory."""
         self._records[record.arn] = record
 
+    def get(self, arn: str) -> ImportRecord | None:
+        """The import of this ARN as it is now."""
+        return self._records.get(arn)
+
     def clear(self) -> None:
         """Forget all."""
         self._records.clear()

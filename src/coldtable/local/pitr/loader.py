@@ -48,6 +48,7 @@ class Loader:
         seam: TableSeam | None,
         passed: Callable[[], Awaitable[None]],
         put: Callable[[ImportRecord], None],
+        latest: Callable[[str], ImportRecord | None],
     ) -> None:
         self._inner = inner
         self._settings = settings
@@ -55,25 +56,35 @@ class Loader:
         self._seam = seam
         self._passed = passed
         self._put = put
+        self._latest = latest
 
     async def run(self, record: ImportRecord) -> None:
         """Take one import to COMPLETED or FAILED."""
         try:
             await self._passed()
             record = await self._loaded(record)
-            failure = ("ItemValidationError", _INVALID) if record.errors else None
         except S3Refused as refused:
-            failure = (refused.failure_code, refused.failure_message)
+            self.fail(record, refused.failure_code, refused.failure_message)
         except Refused as refused:
-            failure = (refused.code, refused.message)
+            self.fail(record, refused.code, refused.message)
+        except ApiError as error:
+            # The caller's credentials are gone by now.
+            self.fail(record, "S3AccessDenied", error.message)
+        else:
+            if record.errors:
+                self._put(record)
+                self.fail(record, "ItemValidationError", _INVALID)
+            else:
+                end = floor_millis(self._clock())
+                self._put(dataclasses.replace(record, status=COMPLETED, end=end))
+
+    def fail(self, record: ImportRecord, code: str, message: str) -> None:
+        """The import has FAILED now, with what it had counted by then."""
         end = floor_millis(self._clock())
-        if failure is None:
-            self._put(dataclasses.replace(record, status=COMPLETED, end=end))
-            return
-        code, message = failure
+        counted = self._latest(record.arn) or record
         self._put(
             dataclasses.replace(
-                record, status=FAILED, end=end, failure_code=code, failure_message=message
+                counted, status=FAILED, end=end, failure_code=code, failure_message=message
             )
         )
 

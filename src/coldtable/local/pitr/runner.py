@@ -78,7 +78,7 @@ class Runner:
     async def run(self, record: ExportRecord, history: History | None) -> None:
         """Take one export to COMPLETED or FAILED; without a history it can only fail."""
         if history is None:
-            self._fail(record, "TableNotFound", "The table was deleted while the export ran")
+            self.fail(record, "TableNotFound", "The table was deleted while the export ran")
             return
         cut = micros(record.window.start) if record.window else record.bound
         self._pins[record.arn] = (record.table_arn, cut)
@@ -87,16 +87,17 @@ class Runner:
             await self.compact(history)
             self._put(await self._written(record, history))
         except S3Refused as refused:
-            self._fail(record, refused.failure_code, refused.failure_message)
+            self.fail(record, refused.failure_code, refused.failure_message)
         except FailedOnDemand as due:
-            self._fail(record, due.failure.code, due.failure.message)
+            self.fail(record, due.failure.code, due.failure.message)
         except ApiError as error:
             # The caller's credentials are gone by now.
-            self._fail(record, "S3AccessDenied", error.message)
+            self.fail(record, "S3AccessDenied", error.message)
         finally:
             del self._pins[record.arn]
 
-    def _fail(self, record: ExportRecord, code: str, message: str) -> None:
+    def fail(self, record: ExportRecord, code: str, message: str) -> None:
+        """The export has FAILED now."""
         self._put(
             dataclasses.replace(
                 record,

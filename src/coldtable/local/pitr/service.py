@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -28,7 +29,8 @@ from .times import micros
 
 __all__ = ["PitrService", "PitrSettings"]
 
-_LOOSE = 100_000
+_LOG = logging.getLogger("coldtable.local")
+_LOOSE = 100_000  # superseded images that wait to be packed
 
 _Handler = Callable[[Caller, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -71,7 +73,13 @@ class PitrService:
         self._runner = Runner(inner, self._settings, clock, self._faults, self._exports.put)
         self._imports = Imports(inner, self._settings, clock, self._start_import)
         self._loader = Loader(
-            inner, self._settings, clock, tables, self._runner.gate.passed, self._imports.put
+            inner,
+            self._settings,
+            clock,
+            tables,
+            self._runner.gate.passed,
+            self._imports.put,
+            self._imports.get,
         )
         self._restores = Restores(inner, self._settings, clock, self._backups, tables, self._spawn)
         self._handlers: dict[str, _Handler] = {
@@ -152,15 +160,38 @@ class PitrService:
         return await self._backups.update(caller.scope, request)
 
     def _start_export(self, record: ExportRecord, history: History) -> None:
-        self._spawn(self._runner.run(record, history))
+        self._run_export(record, history)
+
+    def _run_export(self, record: ExportRecord, history: History | None) -> None:
+        def broken(error: BaseException) -> None:
+            self._runner.fail(record, "InternalServerError", repr(error))
+
+        self._spawn(self._runner.run(record, history), broken)
 
     def _start_import(self, record: ImportRecord) -> None:
-        self._spawn(self._loader.run(record))
+        def broken(error: BaseException) -> None:
+            self._loader.fail(record, "InternalServerError", repr(error))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._spawn(self._loader.run(record), broken)
+
+    def _spawn(
+        self,
+        work: Coroutine[Any, Any, None],
+        broken: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        """Run beside the answers. What ends with an error of ours is told, not lost."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                _LOG.error("the past went wrong", exc_info=error)
+                if broken is not None:
+                    broken(error)
+
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(done)
 
     @property
     def running(self) -> int:
@@ -217,6 +248,7 @@ class PitrService:
         """As if just started: no history, no exports, no faults."""
         for task in list(self._tasks):
             task.cancel()
+        self._waiting.clear()
         self._exports.clear()
         self._imports.clear()
         self._backups.clear()
@@ -260,7 +292,7 @@ class PitrService:
         while self._waiting:
             record = self._waiting.pop()
             history = self._backups.by_id(record.table_arn, record.table_id)
-            self._spawn(self._runner.run(record, history))
+            self._run_export(record, history)
 
     async def aclose(self) -> None:
         """Stop what runs; held answers are let go."""
