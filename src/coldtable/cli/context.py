@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 if TYPE_CHECKING:
     from coldtable.aws.session import AwsSession
@@ -74,5 +75,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for column in columns:
         grid.add_column(column, overflow="fold")
     for row in rows:
-        grid.add_row(*(cell.replace("[", r"\[") for cell in row))
-    out.print(grid)
+        grid.add_row(*(Text(cell) for cell in row))
+    with out.capture() as drawn:
+        out.print(grid)
+    sys.stdout.writelines(line.rstrip() + "\n" for line in drawn.get().splitlines())

@@ -68,7 +68,7 @@ def demo(
         if not wrong:
             _answer(inside, proof)
         if keep:
-            _keep(inside, aws)
+            _keep(inside, aws, proof.export.bucket)
     if wrong:
         raise CheckFailed("The demo is not as it should be: " + "; ".join(wrong))
     return 0
@@ -167,13 +167,13 @@ def _rows(proof: Proof) -> list[list[str]]:
     return [[i, show(proof.exported.get(i)), show(proof.now.get(i))] for i in ids]
 
 
-def _keep(inside: Context, aws: EmbeddedAws) -> None:
+def _keep(inside: Context, aws: EmbeddedAws, bucket: str) -> None:
     inside.note("\nThe embedded AWS goes on until Ctrl-C. In another terminal:\n")
     for name, value in aws.env().items():
         inside.note(f"  export {name}={value}")
     inside.note(
         "  aws dynamodb list-exports\n"
-        "  aws s3 ls --recursive s3://BUCKET\n"
+        f"  aws s3 ls --recursive s3://{bucket}\n"
         "  aws scheduler list-schedules\n"
         "  aws ssm get-parameters-by-path --path /coldtable/demo\n"
     )

@@ -183,10 +183,12 @@ def _answer(context: Context, report: DeployReport) -> None:
         if report.outcome in ("planned", "updated"):
             _print_changes(report)
         if report.findings:
+            sys.stdout.write("\n" if report.outcome == "updated" else "")
             print_table(["CHECKED", "FOUND"], [[f.subject, f.found] for f in report.findings])
             sys.stdout.write("\n")
             print_table(["OUTPUT", "VALUE"], sorted([k, v] for k, v in report.outputs.items()))
-        sys.stdout.write(f"\nThe stack {report.stack} is {report.outcome}.\n")
+        if report.outcome != "planned":
+            sys.stdout.write(f"\nThe stack {report.stack} is {report.outcome}.\n")
 
     context.answer(SCHEMA, body, table)
     for note in report.notes:
@@ -202,4 +204,3 @@ def _print_changes(report: DeployReport) -> None:
         print_table(["ACTION", "RESOURCE", "TYPE", "REPLACEMENT"], rows)
     else:
         sys.stdout.write("Nothing would change.\n")
-    sys.stdout.write("\n")
