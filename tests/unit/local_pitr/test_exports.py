@@ -561,6 +561,18 @@ def test_recreated_table_has_no_history_even_unannounced(on: World) -> None:
     assert on.export()["ItemCount"] == 1
 
 
+def test_writes_to_a_recreated_table_are_not_the_old_one_s(on: World) -> None:
+    """An export of the old table that still waits does not see them."""
+    on.put("a", "1")
+    on.control("exports", hold=True)
+    arn = on.start()["ExportArn"]
+    on.inner.drop(SCOPE, "test")
+    on.inner.create(SCOPE, "test", "pk", "sk")
+    on.put("b", "1")
+    on.control("exports", release=True)
+    assert [one["Item"]["pk"]["S"] for one in items(on, on.finish(arn))] == ["a"]
+
+
 def test_export_goes_on_when_its_table_is_deleted(on: World) -> None:
     """Deleting the table right after the start does not stop it [QUIRKS]."""
     on.put("a", "1")
@@ -614,6 +626,11 @@ def test_burst_is_throttled_and_refused_calls_count(small: World) -> None:
         )
     refusal = ("ThrottlingException", "Rate exceeded")
     assert small.refused("ExportTableToPointInTime", TableArn=ARN, S3Bucket="archive") == refusal
+    for _ in range(3):  # somebody who hammers on is let through never
+        small.clock.forward(1.0)
+        assert (
+            small.refused("ExportTableToPointInTime", TableArn=ARN, S3Bucket="archive") == refusal
+        )
     small.clock.forward(1.5)
     assert small.start()["ExportStatus"] == "IN_PROGRESS"
     assert small.refused("ExportTableToPointInTime", TableArn=ARN, S3Bucket="archive") == refusal

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import hashlib
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,29 @@ def test_failing_half_way_leaves_partial_files(world: World, files: int) -> None
     assert len(keys) == 1 + files
     assert not any("manifest" in key for key in keys)
     assert world.inner.open_uploads == 0
+
+
+def test_failing_half_way_aborts_the_uploads_that_are_open() -> None:
+    """Parts that went up already are thrown away [DOC-REQ: s3:AbortMultipartUpload]."""
+    world = World(PitrSettings(export_seconds=0.0, part_bytes=16 * 1024))
+    world.enable()
+    for number in range(4000):
+        world.put(f"p{number}", "1", noise={"B": base64.b64encode(os.urandom(300)).decode()})
+    world.control("faults", fail={"code": "S3AccessDenied", "after_files": 1})
+    opened: list[int] = []
+    put = world.inner.call
+
+    async def watched(*arguments: Any, **named: Any) -> Any:
+        reply = await put(*arguments, **named)
+        opened.append(world.inner.open_uploads)
+        return reply
+
+    world.inner.call = watched  # type: ignore[method-assign]
+    assert world.export()["ExportStatus"] == "FAILED"
+    assert max(opened) == 4
+    assert world.inner.open_uploads == 0
+    world.loop.run_until_complete(world.service.aclose())
+    world.loop.close()
 
 
 def test_throttling_on_demand_counts_down(world: World) -> None:

@@ -200,6 +200,7 @@ def test_ion_export_comes_back_with_every_type(world: World) -> None:
     world.enable()
     extra = {
         "n": {"N": "-12.5"},
+        "long": {"N": "12345678901234567890123456789012345678"},
         "b": {"B": "AAH/"},
         "ss": {"SS": ["x", "y"]},
         "m": {"M": {"l": {"L": [{"NULL": True}, {"BOOL": False}]}}},
