@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from coldtable.testing.fake_inner import FakeClock, FakeInner, FakeTable, Item
 
 SCOPE = Scope(account="123456789123", region="eu-north-1")
 CALLER = Caller(scope=SCOPE, access_key="AKIAEXAMPLE")
+HOUR, DAY = 3600, 86_400
 ARN = "arn:aws:dynamodb:eu-north-1:123456789123:table/test"
 
 
@@ -106,3 +108,29 @@ def world() -> Iterator[World]:
     yield made
     made.loop.run_until_complete(made.service.aclose())
     made.loop.close()
+
+
+@pytest.fixture
+def on(world: World) -> World:
+    """PITR has been on for two days."""
+    world.enable()
+    world.clock.forward(2 * DAY)
+    return world
+
+
+def items(world: World, description: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a completed export's data files hold."""
+    _, files = world.manifest(description)
+    return [
+        json.loads(line)
+        for file in files
+        for line in gzip.decompress(world.body(file["dataFileS3Key"])).splitlines()
+    ]
+
+
+def window(world: World, start: float, stop: float | None, **more: Any) -> dict[str, Any]:
+    """An incremental request; times relative to now."""
+    spec: dict[str, Any] = {"ExportFromTime": int(world.clock.now + start), **more}
+    if stop is not None:
+        spec["ExportToTime"] = int(world.clock.now + stop)
+    return {"ExportType": "INCREMENTAL_EXPORT", "IncrementalExportSpecification": spec}
