@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from coldtable.local.process import EmbeddedAws
@@ -84,17 +84,16 @@ def test_an_error_of_one_function_alarms_for_that_function_only(boto: Boto, acco
     assert states == {"bad": "ALARM", "good": "OK"}
 
 
-def test_invocations_and_errors_are_counted_once(boto: Boto) -> None:
+def test_invocations_and_errors_are_counted_once(aws: EmbeddedAws, boto: Boto) -> None:
     """One failing synchronous call is one invocation and one error."""
     make_function(boto, "counted", "def handler(event, context):\n    return 1 / event\n")
     for payload in (b"1", b"0"):
         boto("lambda").invoke(FunctionName="counted", Payload=payload)
-    assert _sum(boto, "Invocations") == 2
-    assert _sum(boto, "Errors") == 1
+    assert _sum(boto, "Invocations", aws.now()) == 2
+    assert _sum(boto, "Errors", aws.now()) == 1
 
 
-def _sum(boto: Boto, metric: str) -> float:
-    now = datetime.now(UTC)
+def _sum(boto: Boto, metric: str, now: datetime) -> float:
     answer = boto("cloudwatch").get_metric_statistics(
         Namespace="AWS/Lambda",
         MetricName=metric,

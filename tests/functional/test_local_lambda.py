@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
+import os
+import signal
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from coldtable.local.process import EmbeddedAws
@@ -84,17 +88,12 @@ def test_the_context_is_real(boto: Boto) -> None:
 
 def test_the_hosts_environment_stays_outside(fresh_aws: Callable[..., EmbeddedAws]) -> None:
     """No variable of the machine reaches a function; those that were set for it do."""
-    import os
-
     os.environ["COLDTABLE_TEST_SECRET"] = "do not leak"
     try:
         running = fresh_aws()
     finally:
         del os.environ["COLDTABLE_TEST_SECRET"]
-
-    def boto(service: str, **_: Any) -> Any:
-        return client(running, service, "test", "test")
-
+    boto = _root_of(running)
     source = "import os\ndef handler(event, context):\n    return dict(os.environ)\n"
     make_function(boto, "env", source, Environment={"Variables": {"MINE": "1"}})
     environment, _ = _call(boto, "env")
@@ -215,13 +214,38 @@ def test_a_role_without_send_message_fills_nomake_queue(boto: Boto) -> None:
     assert _receive(boto, queue) is None
 
 
-def test_a_function_lives_in_the_emulators_time(fresh_aws: Callable[..., EmbeddedAws]) -> None:
-    """After a move a warm function sees the new time and its calls are still accepted."""
-    running = fresh_aws()
+def test_functions_end_with_the_emulator(fresh_aws: Callable[..., EmbeddedAws]) -> None:
+    """A stopped emulator leaves no process of a function behind, and a killed one neither."""
+    source = "import os\ndef handler(event, context):\n    return os.getpid()\n"
+    for end in (EmbeddedAws.stop, _kill):
+        running = fresh_aws()
+        boto = _root_of(running)
+        make_function(boto, "pid", source)
+        pid, _ = _call(boto, "pid")
+        assert Path(f"/proc/{pid}").exists()
+        end(running)
+        until(functools.partial(_gone, pid))
 
+
+def _gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def _kill(running: EmbeddedAws) -> None:
+    os.kill(running.pid, signal.SIGKILL)
+
+
+def _root_of(running: EmbeddedAws) -> Boto:
     def boto(service: str, **_: Any) -> Any:
         return client(running, service, "test", "test")
 
+    return boto
+
+
+def test_a_function_lives_in_the_emulators_time(fresh_aws: Callable[..., EmbeddedAws]) -> None:
+    """After a move a warm function sees the new time and its calls are still accepted."""
+    running = fresh_aws()
+    boto = _root_of(running)
     source = (
         "import boto3, datetime\n"
         "def handler(event, context):\n"

@@ -63,6 +63,8 @@ class EmbeddedAws:
             stderr=self._stderr,
             text=True,
             env=_clean(os.environ),
+            # Ctrl-C in a terminal is for us: we stop the child when we are done with it.
+            start_new_session=True,
         )
         try:
             ready = self._wait_for_ready_line()
