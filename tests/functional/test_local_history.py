@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -105,6 +106,50 @@ def _time_to_live(here: Account) -> None:
     here.aws.advance(10)
 
 
+def _state_machine(here: Account) -> None:
+    steps = client(here.aws, "stepfunctions", here.number, "test")
+    iam = client(here.aws, "iam", here.number, "test")
+    trust = {"Effect": "Allow", "Principal": {"Service": "states.amazonaws.com"}}
+    iam.create_role(
+        RoleName="writer",
+        AssumeRolePolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
+        ),
+    )
+    iam.put_role_policy(
+        RoleName="writer",
+        PolicyName="p",
+        PolicyDocument=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": here.arn}
+                ],
+            }
+        ),
+    )
+    definition = {
+        "StartAt": "Put",
+        "States": {
+            "Put": {
+                "Type": "Task",
+                "Resource": "arn:aws:states:::dynamodb:putItem",
+                "Parameters": {"TableName": "orders", "Item": item("machine")},
+                "End": True,
+            }
+        },
+    }
+    made = steps.create_state_machine(
+        name="writer",
+        definition=json.dumps(definition),
+        roleArn=f"arn:aws:iam::{here.number}:role/writer",
+    )
+    run = steps.start_execution(stateMachineArn=made["stateMachineArn"])["executionArn"]
+    done = until(lambda: steps.describe_execution(executionArn=run)["status"] != "RUNNING")
+    assert done
+    assert ("machine", "1") in here.scan()
+
+
 WAYS = [
     _update,
     _batch,
@@ -113,6 +158,7 @@ WAYS = [
     _partiql_transaction,
     _failed_condition,
     _time_to_live,
+    _state_machine,
 ]
 
 
