@@ -188,6 +188,27 @@ def test_exports_can_be_held_and_made_to_fail(fresh_aws: Start) -> None:
         running.fault(earthquake=True)
 
 
+def test_time_to_live_follows_the_clock(fresh_aws: Start) -> None:
+    """An item is gone as soon as the moved clock has overtaken it, another stays."""
+    running = fresh_aws()
+    ddb = _root(running, "dynamodb")
+    ddb.create_table(
+        TableName="mortal",
+        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    ddb.update_time_to_live(
+        TableName="mortal", TimeToLiveSpecification={"AttributeName": "until", "Enabled": True}
+    )
+    now = int(running.now().timestamp())
+    for name, hours in (("soon", 1), ("late", 99)):
+        item = {"k": {"S": name}, "until": {"N": str(now + hours * 3600)}}
+        ddb.put_item(TableName="mortal", Item=item)
+    running.advance(timedelta(hours=2))
+    assert [i["k"]["S"] for i in ddb.scan(TableName="mortal")["Items"]] == ["late"]
+
+
 def test_a_killed_emulators_folder_is_swept_by_the_next(
     fresh_aws: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
