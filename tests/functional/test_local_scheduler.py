@@ -85,6 +85,7 @@ class World:
         )
 
     def messages(self, url: str) -> list[dict[str, Any]]:
+        """What is in the queue; afterwards it is empty."""
         found: list[dict[str, Any]] = []
         while True:
             page = self.boto("sqs").receive_message(
@@ -92,7 +93,11 @@ class World:
             )
             if not page.get("Messages"):
                 return found
-            found += page["Messages"]
+            for message in page["Messages"]:
+                found.append(message)
+                self.boto("sqs").delete_message(
+                    QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
+                )
 
     def times(self) -> list[str]:
         return sorted(json.loads(m["Body"])["time"] for m in self.messages(self.target))
