@@ -8,10 +8,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any, cast
+from decimal import Decimal
+from typing import Any
 
 import pytest
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.exceptions import ClientError
 
 from coldtable.local.process import EmbeddedAws
@@ -142,30 +142,30 @@ def key(found: Item) -> tuple[str, str]:
     return found["pk"]["S"], found["sk"]["N"]
 
 
-def values(found: dict[tuple[str, str], Item]) -> dict[tuple[str, str], Item]:
-    """Items as Python values, so that sets compare as sets and numbers as numbers.
+def values(found: dict[tuple[str, str], Item]) -> dict[tuple[str, str], Any]:
+    """Items in a form that compares: sets as sets, numbers as exact numbers, binary as bytes.
 
     boto3 hands binary out decoded, an export holds base64.
     """
-    read: Callable[[Any], Any] = cast(Any, TypeDeserializer)().deserialize
     return {
-        name: {attribute: read(decoded(value)) for attribute, value in one.items()}
+        name: {attribute: _plain(value) for attribute, value in one.items()}
         for name, one in found.items()
     }
 
 
-def decoded(value: Any) -> Any:
-    """An attribute value with its binaries as bytes."""
+def _plain(value: Any) -> tuple[str, Any]:
     ((kind, held),) = value.items()
+    if kind == "N":
+        return kind, Decimal(held)
     if kind == "B":
-        return {kind: held if isinstance(held, bytes) else base64.b64decode(held)}
-    if kind == "BS":
-        return {kind: [decoded({"B": one})["B"] for one in held]}
+        return kind, held if isinstance(held, bytes) else base64.b64decode(held)
+    if kind in ("SS", "NS", "BS"):
+        return kind, frozenset(_plain({kind[0]: one}) for one in held)
     if kind == "L":
-        return {kind: [decoded(one) for one in held]}
+        return kind, [_plain(one) for one in held]
     if kind == "M":
-        return {kind: {name: decoded(one) for name, one in held.items()}}
-    return value
+        return kind, {name: _plain(one) for name, one in held.items()}
+    return kind, held
 
 
 @pytest.fixture
