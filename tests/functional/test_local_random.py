@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from coldtable.local.process import EmbeddedAws
@@ -121,7 +121,11 @@ class Writer:
 
 
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8,
+    deadline=None,
+    # Shrinking would take minutes here: each example is a second of real exports.
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(rounds=st.lists(ROUND, min_size=2, max_size=2))
 def test_exports_are_the_states_that_were_written(
