@@ -13,16 +13,26 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from coldtable.local.process import EmbeddedAws
 from tests.functional.conftest import client as emulated_client
 
 REAL = os.environ.get("COLDTABLE_TEST_AWS") == "1"
+
+
+@dataclass(frozen=True)
+class First:
+    """What was answered around the very enabling of PITR, which comes only once."""
+
+    off: dict[str, Any]
+    enabled: dict[str, Any]
+    a_second_ago: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class Target:
     arn: str
     bucket: str
     pace: float
+    first: First
 
     def export(self, **changed: Any) -> dict[str, Any]:
         """Start an export of the table into the bucket."""
@@ -112,9 +123,9 @@ def _with_table(
     there = {} if s3.meta.region_name == "us-east-1" else {"CreateBucketConfiguration": where}
     s3.create_bucket(Bucket=name, **there)
     try:
-        arn = _with_history(dynamodb, name, pace)
+        arn, first = _with_history(dynamodb, name, now, passes, pace)
         passes(1200)
-        yield Target(dynamodb, s3, now, passes, name, arn, name, pace)
+        yield Target(dynamodb, s3, now, passes, name, arn, name, pace, first)
     finally:
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
             for found in page.get("Contents", []):
@@ -123,20 +134,45 @@ def _with_table(
         dynamodb.delete_table(TableName=name)
 
 
-def _with_history(dynamodb: Any, name: str, pace: float) -> str:
+def _with_history(
+    dynamodb: Any,
+    name: str,
+    now: Callable[[], datetime],
+    passes: Callable[[float], object],
+    pace: float,
+) -> tuple[str, First]:
     """Turn PITR on as soon as AWS lets us, and write the items of [REAL-G]."""
     dynamodb.get_waiter("table_exists").wait(TableName=name)
-    while True:
-        try:
-            dynamodb.update_continuous_backups(
-                TableName=name,
-                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-            )
-            break
-        except dynamodb.exceptions.ContinuousBackupsUnavailableException:
-            time.sleep(pace)
+    arn = str(dynamodb.describe_table(TableName=name)["Table"]["TableArn"])
+    request = {"TableArn": arn, "S3Bucket": name}
+    off = refusal(dynamodb, request)
+    enabled = _enable(dynamodb, name, pace)
+    passes(90)  # AWS's own clock may be a minute from ours [DOC-REQ]
+    recent = refusal(dynamodb, {**request, "ExportTime": now() - timedelta(seconds=1)})
     for sk, rest in (("1", "test"), ("2", "test2"), ("3", "test3")):
         dynamodb.put_item(
             TableName=name, Item={"pk": {"S": "1"}, "sk": {"S": sk}, "test": {"S": rest}}
         )
-    return str(dynamodb.describe_table(TableName=name)["Table"]["TableArn"])
+    return arn, First(off, enabled, recent)
+
+
+def _enable(dynamodb: Any, name: str, pace: float) -> dict[str, Any]:
+    while True:
+        try:
+            answer = dynamodb.update_continuous_backups(
+                TableName=name,
+                PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+            )
+        except dynamodb.exceptions.ContinuousBackupsUnavailableException:
+            time.sleep(pace)
+            continue
+        found: dict[str, Any] = answer["ContinuousBackupsDescription"]
+        return found
+
+
+def refusal(dynamodb: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Code and message of an export that must be refused."""
+    with pytest.raises(ClientError) as caught:
+        dynamodb.export_table_to_point_in_time(**request)
+    error = caught.value.response["Error"]
+    return {"Code": error.get("Code"), "Message": error.get("Message")}

@@ -19,6 +19,32 @@ from botocore.exceptions import ClientError
 from tests.conformance.conftest import Target
 
 
+def test_without_pitr(target: Target) -> None:
+    """Refused before anything about S3. [QUIRKS, MOTO, DOC-REQ]"""
+    assert target.first.off == {
+        "Code": "PointInTimeRecoveryUnavailableException",
+        "Message": f"Point in time recovery is not enabled for table '{target.table}'",
+    }
+
+
+def test_enabling_pitr(target: Target) -> None:
+    """Both ends are the moment of enabling, whole seconds; 35 days unless told. [QUIRKS]"""
+    assert target.first.enabled["ContinuousBackupsStatus"] == "ENABLED"
+    found = target.first.enabled["PointInTimeRecoveryDescription"]
+    assert found["PointInTimeRecoveryStatus"] == "ENABLED"
+    assert found["RecoveryPeriodInDays"] == 35
+    assert found["EarliestRestorableDateTime"] == found["LatestRestorableDateTime"]
+    assert found["EarliestRestorableDateTime"].microsecond == 0
+
+
+def test_a_second_before_now_just_after_enabling(target: Target) -> None:
+    """A text of its own. [QUIRKS]"""
+    assert target.first.a_second_ago == {
+        "Code": "InvalidExportTimeException",
+        "Message": "Point in Time Recovery is not available for specified export time",
+    }
+
+
 @pytest.fixture(scope="session")
 def full(target: Target) -> dict[str, Any]:
     """One completed full export below the prefix ``full/``."""
@@ -193,6 +219,19 @@ def test_a_short_window(target: Target) -> None:
     assert caught.value.response["Error"]["Message"] == (
         "Difference between export period from time and export period to time is less than "
         "15 minutes"
+    )
+
+
+def test_a_window_before_the_table(target: Target) -> None:
+    """The text repeats the time that was asked for. [QUIRKS]"""
+    start = (target.now() - timedelta(hours=26)).replace(microsecond=0)
+    window = {"ExportFromTime": start, "ExportToTime": start + timedelta(hours=1)}
+    with pytest.raises(ClientError) as caught:
+        target.export(ExportType="INCREMENTAL_EXPORT", IncrementalExportSpecification=window)
+    assert caught.value.response["Error"]["Code"] == "InvalidExportTimeException"
+    assert caught.value.response["Error"]["Message"] == (
+        "Incremental export period from time cannot be less than the table creation time : "
+        f"{start:%Y-%m-%dT%H:%M:%SZ}"
     )
 
 
