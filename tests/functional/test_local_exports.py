@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from coldtable.local.process import EmbeddedAws
 
 from .conftest import client
 from .exporter import Account, here, item, real, refused, user, values
@@ -222,3 +225,21 @@ def test_faults_come_once(here: Account) -> None:
     here.aws.fault(throttle={"ListExports": 2})  # boto3 tries once more by itself
     assert refused(here.dynamodb.list_exports) == ("ThrottlingException", "Rate exceeded")
     assert here.rows(here.export()) == []
+
+
+def test_bursts_and_numbers_are_limited_when_asked(fresh_aws: Callable[..., EmbeddedAws]) -> None:
+    """--max-exports is a LimitExceededException, --throttle refuses the twenty-first quick call."""
+    here = Account(fresh_aws("--throttle", "--max-exports", "2"), "100000000001")
+    here.aws.hold_exports()
+    refused = []
+    for number in range(25):
+        try:
+            here.dynamodb.export_table_to_point_in_time(
+                TableArn=here.arn, S3Bucket=here.bucket, ClientToken=str(number)
+            )
+        except ClientError as error:
+            refused.append(error.response["Error"]["Code"])
+    assert refused[0] == "LimitExceededException"
+    assert refused[-1] == "ThrottlingException"
+    assert len(refused) == 23
+    assert len(here.dynamodb.list_exports(TableArn=here.arn)["ExportSummaries"]) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from dataclasses import replace
@@ -178,6 +177,6 @@ def _keep(inside: Context, aws: EmbeddedAws, bucket: str) -> None:
         "  aws ssm get-parameters-by-path --path /coldtable/demo\n"
     )
     try:
-        signal.pause()
+        aws.wait()
     except KeyboardInterrupt:
         inside.note("Stopped.")

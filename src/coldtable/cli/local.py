@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +59,7 @@ def local(
         }
         context.answer("coldtable.local/1", body, table)
         try:
-            signal.pause()
+            aws.wait()
         except KeyboardInterrupt:
             context.note("Stopped.")
     return 0

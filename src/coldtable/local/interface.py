@@ -55,7 +55,7 @@ class Inner(Protocol):
     async def dynamodb(
         self, scope: Scope, operation: str, request: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """One DynamoDB operation of ministack itself, as the account's root. Raises ``ApiError``."""
+        """One DynamoDB operation of ministack itself, as the account's root, or ``ApiError``."""
         ...
 
     async def call(
@@ -77,5 +77,5 @@ class Inner(Protocol):
         ...
 
     def deny_reason(self, caller: Caller, action: str, resource: str) -> str | None:
-        """AWS's text for why ``caller`` may not do ``action`` on ``resource``; ``None`` if it may."""
+        """AWS's text for why ``caller`` may not do this to ``resource``; ``None`` if it may."""
         ...

@@ -26,6 +26,8 @@ class Options:
     export_seconds: float = 0.3
     restorable_lag: float = 300.0
     min_window: float = 900.0
+    throttle: bool = False
+    max_exports: int = 300
     account: str = "000000000000"
     region: str = "us-east-1"
     auth: bool = True
@@ -61,6 +63,12 @@ def parse(arguments: Sequence[str], now: datetime) -> Options:
     parser.add_argument("--export-seconds", type=float, default=default.export_seconds)
     parser.add_argument("--restorable-lag", type=float, default=default.restorable_lag)
     parser.add_argument("--min-window", type=float, default=default.min_window)
+    parser.add_argument(
+        "--throttle", action="store_true", help="refuse bursts of export calls, as AWS does"
+    )
+    parser.add_argument(
+        "--max-exports", type=int, default=default.max_exports, help="how many may run at once"
+    )
     parser.add_argument("--account", default=default.account)
     parser.add_argument("--region", default=default.region)
     parser.add_argument("--no-auth", action="store_true", help="do not enforce roles and policies")
@@ -80,6 +88,8 @@ def parse(arguments: Sequence[str], now: datetime) -> Options:
         export_seconds=given.export_seconds,
         restorable_lag=given.restorable_lag,
         min_window=given.min_window,
+        throttle=given.throttle,
+        max_exports=given.max_exports,
         account=given.account,
         region=given.region,
         auth=not given.no_auth,

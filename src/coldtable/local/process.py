@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import json
 import os
 import queue
@@ -19,7 +20,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
-from coldtable.errors import ServiceFailed, UsageError, WaitTimeout
+from coldtable.errors import NotInstalled, ServiceFailed, UsageError, WaitTimeout
 
 _SCHEMA = "coldtable.local/1"
 _TAIL = 4000
@@ -54,6 +55,11 @@ class EmbeddedAws:
         self.stop()
 
     def start(self) -> Self:
+        if importlib.util.find_spec("ministack") is None:
+            raise NotInstalled(
+                "The embedded AWS is not installed",
+                hint="Install it: pip install 'coldtable[local]'",
+            )
         command = [sys.executable, "-m", "coldtable.local", "--with-parent", str(os.getpid())]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 closed by stop()
         self._child = subprocess.Popen(
@@ -98,10 +104,11 @@ class EmbeddedAws:
         """The child's process id; 0 when it does not run."""
         return self._child.pid if self._child is not None else 0
 
-    @property
-    def exited(self) -> bool:
-        """Whether the child has ended by itself."""
-        return self._child is not None and self._child.poll() is not None
+    def wait(self) -> None:
+        """Wait until somebody interrupts us; ``ServiceFailed`` if the child ends by itself."""
+        if self._child is not None:
+            status = self._child.wait()
+            raise ServiceFailed(f"the embedded AWS ended with status {status}\n{self.log()}")
 
     def env(self) -> dict[str, str]:
         """The variables that make any AWS SDK or the AWS CLI talk to it, as the account's root."""
@@ -227,7 +234,7 @@ class EmbeddedAws:
             child.wait()
             raise ServiceFailed(
                 f"the embedded AWS ended with status {child.returncode}\n{self.log()}",
-                hint="Install the extra with: pip install 'coldtable[local]'",
+                hint="Its own words are above; free the port, or mend the option that they name",
             )
         ready: dict[str, str] = json.loads(line)
         if ready.get("schema") != _SCHEMA:

@@ -62,6 +62,8 @@ class Server:
                 export_seconds=options.export_seconds,
                 restorable_lag=options.restorable_lag,
                 min_window=options.min_window,
+                throttle=options.throttle,
+                max_concurrent_exports=options.max_exports,
             ),
             tables=dynamodb.Tables(),
         )
