@@ -139,9 +139,14 @@ def test_both_feeds_agree(real: EmbeddedAws, rounds: list[list[tuple[Way, str, s
     for start, stop in itertools.pairwise(moments):
         rows = here.rows(here.window(start, stop))
         images = [(row.get("OldImage"), row.get("NewImage")) for row in rows]
-        images = [(before, after) for before, after in images if before != after]
         assert ordered(images) == ordered(public.changes(start, stop))
 
 
 def ordered(images: list[tuple[Any, Any]]) -> list[str]:
-    return sorted(repr([sorted(i.items()) if i else None for i in pair]) for pair in images)
+    """The pairs that differ, in a form and an order that compare."""
+    pairs = [
+        [sorted(image.items()) if image else None for image in pair]
+        for pair in images
+        if pair[0] != pair[1]
+    ]
+    return sorted(map(repr, pairs))
