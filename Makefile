@@ -16,8 +16,7 @@ LAMBDA_PYTHON ?= $(shell for p in python3.13 $$(ls -d $$HOME/.pyenv/versions/3.1
 LAMBDA_VENV := .venv-3.13
 LAMBDA_READY := $(LAMBDA_VENV)/.ready
 
-# Bytecode is made when a module is first imported: compiling all of it costs half the set-up time.
-PIP_FLAGS := --quiet --disable-pip-version-check --no-compile
+PIP_FLAGS := --quiet --disable-pip-version-check
 
 .PHONY: demo test test-lambda-python lint bench setup lock clean
 
@@ -36,6 +35,8 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python bench/lambda.py
+	$(BIN)/python bench/journal.py
+	$(BIN)/python bench/exports.py
 
 setup: $(READY)
 
@@ -47,7 +48,7 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The same pinned versions and hashes.
+# The same pinned versions and hashes. Not compiled: these tests import little of it.
 ifneq ($(LAMBDA_PYTHON),)
 test-lambda-python: $(LAMBDA_READY)
 	$(LAMBDA_VENV)/bin/python -m pytest tests/unit tests/property
@@ -58,7 +59,7 @@ endif
 
 $(LAMBDA_READY): constraints.txt pyproject.toml
 	$(LAMBDA_PYTHON) -m venv $(LAMBDA_VENV)
-	$(LAMBDA_VENV)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints.txt
+	$(LAMBDA_VENV)/bin/python -m pip install $(PIP_FLAGS) --no-compile --require-hashes -r constraints.txt
 	$(LAMBDA_VENV)/bin/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
 
