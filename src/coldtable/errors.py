@@ -7,6 +7,7 @@ wrong and where; the hint is printed under it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -57,6 +58,15 @@ class ConfigError(ColdtableError):
 
     code = "Config"
     exit_code = 10
+
+
+def all_together(problems: Sequence[ColdtableError], headline: str) -> ColdtableError:
+    """The one problem itself; of several, a ``ConfigError`` that lists them under ``headline``."""
+    if len(problems) == 1:
+        return problems[0]
+    lines = "\n".join(f"  - {problem.message}" for problem in problems)
+    hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
+    return ConfigError(f"{len(problems)} {headline}:\n{lines}", hint="\n".join(hints))
 
 
 class ParameterMissing(ConfigError):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -59,6 +62,20 @@ class Context:
         """A line on stderr that only ``--verbose`` shows."""
         if self.verbosity > 0:
             self.err.print(text, markup=False, style="dim")
+
+    @contextmanager
+    def waiting(self, text: Callable[[], str]) -> Iterator[Callable[[float], None]]:
+        """A pause function for a loop that waits; on a terminal ``text`` is shown meanwhile."""
+        if self.verbosity < 0:
+            yield time.sleep
+            return
+        with self.err.status("") as status:
+
+            def pause(seconds: float) -> None:
+                status.update(escape(text()))
+                time.sleep(seconds)
+
+            yield pause
 
     def answer(self, schema: str, body: Mapping[str, Any], table: Callable[[], None]) -> None:
         """The command's result on stdout: JSON with its schema's name, or what ``table`` prints."""

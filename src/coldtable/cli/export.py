@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -81,7 +81,7 @@ def export(
     )
     exports = [line.export for line in report.started]
     if wait:
-        exports = follow_exports(exports, exporter, time.sleep, progress=_ended(context))
+        exports = _follow(context, exports, exporter)
         _prove(context, exports)
     _answer(context, report, exports)
     return _raise_problems(report, exports)
@@ -145,11 +145,24 @@ def _started(context: Context) -> Any:
     return hear
 
 
-def _ended(context: Context) -> Any:
+def _follow(context: Context, exports: Sequence[Export], exporter: Exporter) -> list[Export]:
+    """Follow them to their end; Ctrl-C stops the following, not the exports."""
+    since, ended = time.monotonic(), list[Export]()
+
     def hear(export: Export) -> None:
+        ended.append(export)
         context.note(f"{_table(export)}: export {export.export_id} is {export.status}")
 
-    return hear
+    def text() -> str:
+        passed = timedelta(seconds=int(time.monotonic() - since))
+        return f"{len(exports) - len(ended)} of {len(exports)} exports in progress, {passed}"
+
+    try:
+        with context.waiting(text) as pause:
+            return follow_exports(exports, exporter, pause, progress=hear)
+    except KeyboardInterrupt:
+        context.note("The exports go on. To see them: aws dynamodb list-exports")
+        raise
 
 
 def _prove(context: Context, exports: Sequence[Export]) -> None:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
-from coldtable.errors import ConfigError, ParameterInvalid, ParameterMissing
+from coldtable.errors import ConfigError, ParameterInvalid, ParameterMissing, all_together
 from coldtable.model import MomentRule, Settings
 
 BUCKET = "BACKUP_BUCKET_NAME"
@@ -137,15 +137,9 @@ class _Reader:
             return stand_in
 
     def raise_problems(self) -> None:
-        if len(self._problems) == 1:
-            raise self._problems[0]
         if self._problems:
-            lines = "\n".join(f"  - {p.message}" for p in self._problems)
-            hints = dict.fromkeys(p.hint for p in self._problems if p.hint)
-            raise ConfigError(
-                f"{len(self._problems)} parameters under {self._path} cannot be used:\n{lines}",
-                hint="\n".join(hints),
-            )
+            headline = f"parameters under {self._path} cannot be used"
+            raise all_together(self._problems, headline)
 
 
 def _table_names(path: str, parameters: Mapping[str, str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from coldtable.errors import (
     PitrDisabled,
     ServiceFailed,
     UsageError,
+    all_together,
 )
 from coldtable.model import MomentRule, Pitr, Settings, Table
 from coldtable.model_stack import Stack, Wish
@@ -308,12 +309,5 @@ class _Problems:
             return None
 
     def raise_them(self) -> None:
-        if len(self._found) == 1:
-            raise self._found[0]
         if self._found:
-            lines = "\n".join(f"  - {p.message}" for p in self._found)
-            hints = dict.fromkeys(p.hint for p in self._found if p.hint)
-            raise ConfigError(
-                f"{len(self._found)} things are in the way, and nothing was changed:\n{lines}",
-                hint="\n".join(hints),
-            )
+            raise all_together(self._found, "things are in the way, and nothing was changed")
