@@ -11,8 +11,9 @@ from botocore.session import Session
 from coldtable.aws.errors import translated
 
 # botocore's defaults changed between releases (DynamoDB 4 attempts, others 3), so ours are
-# explicit. Export calls throttle after about 20 quick ones [QUIRKS].
-_RETRIES: Any = {"mode": "standard", "total_max_attempts": 10}
+# explicit. Export calls throttle after about 20 quick ones [QUIRKS]. Ten attempts take a minute of
+# back-off at the most, six a quarter of that: enough for whoever waits at a terminal.
+PATIENT, AT_A_TERMINAL = 10, 6
 
 
 class AwsSession:
@@ -27,6 +28,7 @@ class AwsSession:
         access_key: str | None = None,
         secret_key: str | None = None,
         connections: int = 10,
+        attempts: int = PATIENT,
     ) -> None:
         # boto3's own session is botocore's with resources on top, which nothing here needs: the
         # import alone costs a cold start about 20 ms.
@@ -35,7 +37,7 @@ class AwsSession:
         self._endpoint_url = endpoint_url
         self._keys = (access_key, secret_key)
         self._config = Config(
-            retries=_RETRIES,
+            retries={"mode": "standard", "total_max_attempts": attempts},
             connect_timeout=5,
             read_timeout=30,
             max_pool_connections=connections,
@@ -54,9 +56,3 @@ class AwsSession:
                 aws_secret_access_key=secret_key,
                 config=self._config,
             )
-
-    @property
-    def region(self) -> str:
-        """The region that clients get. Raises ``ConfigError`` if none is set."""
-        with translated("sts"):
-            return str(self.client("sts").meta.region_name)

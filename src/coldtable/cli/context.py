@@ -38,7 +38,7 @@ class Context:
     @cached_property
     def session(self) -> AwsSession:
         """The AWS session; the SDK is imported when a command first needs it."""
-        from coldtable.aws.session import AwsSession
+        from coldtable.aws.session import AT_A_TERMINAL, AwsSession
 
         return AwsSession(
             profile=self.profile,
@@ -46,6 +46,7 @@ class Context:
             endpoint_url=self.endpoint_url,
             access_key=self.access_key,
             secret_key=self.secret_key,
+            attempts=AT_A_TERMINAL,
         )
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -14,19 +15,14 @@ from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
 from coldtable.core.request import iso
 from coldtable.core.schedule import latest_moment
 from coldtable.core.settings import (
-    BUCKET,
-    DAY,
-    HOUR,
-    MINUTE,
-    PREFIX,
-    SECOND,
-    TABLES,
-    ZONE,
+    parse_bucket,
     parse_path,
     parse_settings,
+    parse_table_names,
+    parse_zone,
 )
 from coldtable.errors import PartialError, UsageError
-from coldtable.model import Export, ExportReport, FailedTable, Settings, StartedExport
+from coldtable.model import Export, ExportReport, FailedTable, MomentRule, Settings, StartedExport
 from coldtable.ops.export import export_tables, report_error
 from coldtable.ops.follow import failure_of, follow_exports
 from coldtable.ops.proof import read_manifest
@@ -119,14 +115,13 @@ def _adhoc_settings(
 ) -> Settings:
     if not tables:
         raise UsageError("With --bucket, name the tables to export")
-    spelled = {
-        BUCKET: bucket,
-        TABLES: ",".join(tables),
-        ZONE: timezone,
-        PREFIX: check_template(template or DEFAULT_TEMPLATE),
-        **dict.fromkeys((DAY, HOUR, MINUTE, SECOND), "0"),
-    }
-    return parse_settings("command line", spelled)
+    return Settings(
+        path="",
+        bucket=parse_bucket(bucket),
+        tables=parse_table_names(",".join(tables)),
+        rule=MomentRule(day=None, at=time_of_day(), zone=parse_zone(timezone)),
+        prefix_template=check_template(template or DEFAULT_TEMPLATE),
+    )
 
 
 def _exporter(context: Context) -> Exporter:

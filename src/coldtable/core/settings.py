@@ -45,7 +45,7 @@ def parse_settings(path: str, parameters: Mapping[str, str]) -> Settings:
             hint="Check the path, the account and the region; coldtable deploy writes them",
         )
     found = _Reader(path, parameters)
-    bucket = found.read(BUCKET, _bucket_name, "")
+    bucket = found.read(BUCKET, parse_bucket, "")
     tables = found.attempt(lambda: _table_names(path, parameters), tuple[str, ...]())
     day = found.read(DAY, parse_day, None)
     hour = found.read(HOUR, _number_up_to(23), 0)
@@ -112,6 +112,17 @@ def parse_table_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def parse_bucket(text: str) -> str:
+    """A bucket's name, stripped."""
+    name = text.strip()
+    if not _BUCKET_NAME.fullmatch(name):
+        raise ParameterInvalid(
+            f"{text!r} cannot be a bucket name",
+            hint="A bucket name has 3 to 63 lower-case letters, digits, dots and dashes",
+        )
+    return name
+
+
 class _Reader:
     """Reads parameters one by one, keeps the problems for the end, and stands in for them."""
 
@@ -169,16 +180,6 @@ def _missing(path: str, name: str) -> ParameterMissing:
         f"The parameter {path}/{name} does not exist{also}",
         hint=f"Create it: aws ssm put-parameter --name {path}/{name} --type String --value …",
     )
-
-
-def _bucket_name(text: str) -> str:
-    name = text.strip()
-    if not _BUCKET_NAME.fullmatch(name):
-        raise ParameterInvalid(
-            f"{text!r} cannot be a bucket name",
-            hint="A bucket name has 3 to 63 lower-case letters, digits, dots and dashes",
-        )
-    return name
 
 
 def _number_up_to(highest: int) -> Callable[[str], int]:
