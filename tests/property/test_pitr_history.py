@@ -69,7 +69,7 @@ def replay(writes: list[tuple[int, str, Any]], base: Items) -> tuple[Journal, di
 
 def walked(journal: Journal, line: Callable[[Any], bytes | None]) -> list[list[dict[str, Any]]]:
     """Every data file of one pass, through the real gzip and back."""
-    walk = Pass(*journal.entries(), line, 4, part_bytes=64)
+    walk = Pass(journal.keys(), journal.entry, line, 4, part_bytes=64)
     bodies = [b""] * 4
     while not walk.done:
         for part in walk.advance():
@@ -150,7 +150,7 @@ def test_parts_join_to_one_gzip_member(noise: bytes, size: int) -> None:
     journal = Journal(table_arn="arn", table_id="id", key_names=["k"])
     for number in range(20):
         journal.record(None, {"k": {"S": f"{number}"}, "v": {"S": noise.hex()}}, 1 + number)
-    walk = Pass(*journal.entries(), lines.full(100, "DYNAMODB_JSON"), 1, part_bytes=size)
+    walk = Pass(journal.keys(), journal.entry, lines.full(100, "DYNAMODB_JSON"), 1, part_bytes=size)
     body = b""
     while not walk.done:
         body += b"".join(part.body for part in walk.advance())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from coldtable.local.pitr.journal import Journal, change_in, unpacked
+from coldtable.local.pitr.journal import Journal, image_at, unpacked
 
 
 def journal() -> Journal:
@@ -132,15 +132,18 @@ def test_compaction_keeps_every_state_from_the_horizon_on() -> None:
 
 
 def test_walk_that_began_before_a_compaction_sees_what_it_saw() -> None:
-    """A walk holds its own lists: compaction replaces them, and changes none."""
+    """Whatever is written or forgotten behind a walk's cut, the walk shows the state at its cut."""
     history = journal()
-    history.record(None, item("a", 1), 100)
+    for name in "ab":
+        history.record(None, item(name, 1), 100)
     history.record(item("a", 1), item("a", 2), 200)
-    (entry,) = history.entries()[1]
-    history.compact(1000)
-    change = change_in(entry, 150, 250)
-    assert change is not None
-    assert (unpacked(change.before), unpacked(change.after)) == (item("a", 1), item("a", 2))
+    keys = history.keys()
+    history.record(item("a", 2), item("a", 3), 300)
+    history.record(item("b", 1), None, 300)
+    history.record(None, item("c", 1), 300)
+    history.compact(250)
+    found = [unpacked(image_at(history.entry(key), 250)) for key in keys]
+    assert found == [item("a", 2), item("b", 1)]
 
 
 def test_superseded_images_are_packed_and_read_the_same() -> None:
@@ -150,7 +153,7 @@ def test_superseded_images_are_packed_and_read_the_same() -> None:
         history.record(None, item("a", value), when)
     assert history.loose == 2
     history.compact(0)
-    (entry,) = history.entries()[1]
+    (entry,) = map(history.entry, history.keys())
     assert [type(image) for image in entry[1::2]] == [bytes, bytes, dict]
     assert history.loose == 0
     assert state(history, 201) == {"a": "2"}

@@ -143,11 +143,11 @@ class Runner:
     async def _data(
         self, record: ExportRecord, history: History, target: _Target, failure: Failure | None
     ) -> tuple[list[FileLine], int]:
-        keys, entries = history.journal.entries()
-        line = _line(record, history.journal.key_names)
+        journal = history.journal
+        line = _line(record, journal.key_names)
         walk = writer.Pass(
-            keys,
-            entries,
+            journal.keys(),
+            journal.entry,
             line,
             self._settings.partitions,
             part_bytes=self._settings.part_bytes,

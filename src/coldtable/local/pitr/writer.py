@@ -10,7 +10,7 @@ import base64
 import gzip
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO, cast
 
@@ -116,7 +116,7 @@ class Pass:
     def __init__(
         self,
         keys: Sequence[Key],
-        entries: Sequence[Entry],
+        entry_of: Callable[[Key], Entry],
         line: Line,
         files: int,
         *,
@@ -124,7 +124,7 @@ class Pass:
     ) -> None:
         self.files = [DataFile() for _ in range(files)]
         self.done = False
-        self._keys, self._entries, self._line = keys, entries, line
+        self._keys, self._entry_of, self._line = keys, entry_of, line
         self._part_bytes = part_bytes
         self._position = 0
         self._ending = 0
@@ -145,7 +145,7 @@ class Pass:
         stop = min(self._position + _STEP, len(self._keys))
         while self._position < stop and not parts:
             key = self._keys[self._position]
-            text = line(self._entries[self._position])
+            text = line(self._entry_of(key))
             self._position += 1
             if text is None:
                 continue
