@@ -43,25 +43,72 @@ class ExportStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class View(StrEnum):
+    """What an incremental export holds of each item that changed [MODEL]."""
+
+    NEW_IMAGE = "NEW_IMAGE"
+    NEW_AND_OLD_IMAGES = "NEW_AND_OLD_IMAGES"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Snapshot:
+    """The state of a table at one instant: what a full export holds."""
+
+    moment: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Window:
+    """The half-open interval ``[start, stop)`` that an incremental export covers."""
+
+    start: datetime
+    stop: datetime
+
+
+Span = Snapshot | Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where an export goes, but for its prefix.
+
+    ``owner`` is the bucket's account, needed when that is another one [DOC-REQ]; ``key`` the KMS
+    key that encrypts the objects, ``None`` for the bucket's own encryption.
+    """
+
+    bucket: str
+    owner: str | None = None
+    key: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRequest:
-    """What one ExportTableToPointInTime call asks for: a full export as DynamoDB JSON.
+    """What one ExportTableToPointInTime call asks for, as DynamoDB JSON.
 
-    ``moment`` is a whole second. ``token`` is the ClientToken: the same request twice is one
-    export [QUIRKS], so it is derived from everything else in here.
+    ``span`` is a snapshot for a full export and a window for an incremental one, in whole seconds;
+    ``view`` is ``None`` for a full one. ``token`` is the ClientToken: the same request twice is
+    one export [QUIRKS], so it is derived from everything else in here.
     """
 
     table: Table
-    moment: datetime
-    bucket: str
+    span: Span
+    view: View | None = None
+    to: Destination
     prefix: str
     token: str
+
+    @property
+    def bucket(self) -> str:
+        """The name of the bucket that it goes to."""
+        return self.to.bucket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Export:
     """One export job, as DescribeExport tells it.
 
+    ``moment`` is that of a full export, ``window`` that of an incremental one. ``filtered`` tells
+    that a FilterSpecification left items out: such an export is no copy of the table.
     ``manifest_key`` is the key of ``manifest-summary.json`` as AWS reports it; it, ``items`` and
     ``billed_bytes`` are known once the export is COMPLETED, the failure once it is FAILED [QUIRKS].
     """
@@ -72,6 +119,15 @@ class Export:
     bucket: str
     prefix: str | None
     moment: datetime | None
+    window: Window | None = None
+    view: View | None = None
+    table_id: str | None = None
+    token: str | None = None
+    owner: str | None = None
+    algorithm: str | None = None
+    key: str | None = None
+    output_format: str | None = None
+    filtered: bool = False
     started: datetime | None = None
     ended: datetime | None = None
     manifest_key: str | None = None

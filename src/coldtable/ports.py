@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from coldtable.model import Export, ExportRequest, Pitr, Table
 
@@ -44,15 +44,34 @@ class ParameterStore(Protocol):
         ...
 
 
+class Entry(NamedTuple):
+    """One line of a listing: an object's key and its size in bytes."""
+
+    key: str
+    size: int
+
+
 class ObjectStore(Protocol):
-    """One bucket, as far as reading an archive needs it."""
+    """One bucket, as far as an archive needs it."""
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with ``prefix``, in order."""
         ...
 
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """The objects below ``prefix`` whose key is greater than ``after``, in order of UTF-8."""
+        ...
+
     def read(self, key: str) -> Iterator[bytes]:
         """The object's bytes, in pieces; ``NotFound`` if there is no such object."""
+        ...
+
+    def put(self, key: str, body: bytes) -> None:
+        """Write an object, over any that is there."""
+        ...
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        """Write an object that is not there yet; ``False``, and nothing written, if it is."""
         ...
 
 
@@ -68,11 +87,16 @@ class Exporter(Protocol):
         ...
 
     def start(self, request: ExportRequest) -> Export:
-        """Start a full export, or return the one that the same token started before."""
+        """Start an export, or return the one that the same token started before."""
         ...
 
     def describe(self, export_arn: str) -> Export:
         """The export's state now; ``NotFound`` if AWS does not know it (or forgot: 90 days)."""
+        ...
+
+    def exports(self, table: Table) -> Iterator[str]:
+        """The ARNs of the table's exports of the last 90 days, whoever started them, newest
+        first [MODEL]."""
         ...
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +22,10 @@ from coldtable.errors import (
     PitrDisabled,
     TableNotFound,
 )
+from coldtable.files import FileObjects
 from coldtable.local.process import EmbeddedAws
-from coldtable.model import ExportRequest, ExportStatus, Settings
-from coldtable.ports import Exporter, ObjectStore, ParameterStore
+from coldtable.model import ExportRequest, ExportStatus, Settings, Snapshot, View, Window
+from coldtable.ports import Entry, Exporter, ObjectStore, ParameterStore
 from coldtable.testing.fakes import FakeExporter, FakeObjects, FakeParameters
 from tests.functional.conftest import Boto, client
 from tests.functional.installation import Installation
@@ -44,6 +47,11 @@ class Dynamo:
         assert latest is not None
         made = export_request(rules(), table, latest)
         return replace(made, **changed)
+
+
+def moment_of(request: ExportRequest) -> datetime:
+    assert isinstance(request.span, Snapshot)
+    return request.span.moment
 
 
 def rules() -> Settings:
@@ -108,7 +116,7 @@ def test_an_export_starts_in_progress(dynamo: Dynamo) -> None:
     wanted = dynamo.request()
     export = dynamo.exporter.start(wanted)
     assert export.status is ExportStatus.IN_PROGRESS
-    assert export.moment == wanted.moment
+    assert export.moment == moment_of(wanted)
     assert (export.bucket, export.prefix) == (BUCKET, wanted.prefix)
     assert export.table_arn == wanted.table.arn
     assert dynamo.exporter.describe(export.arn).arn == export.arn
@@ -131,7 +139,9 @@ def test_a_refused_token_is_free(dynamo: Dynamo) -> None:
     """A request that AWS refuses at once does not use its token up [QUIRKS]."""
     wanted = dynamo.request()
     with pytest.raises(MomentNotRestorable):
-        dynamo.exporter.start(replace(wanted, moment=wanted.moment + timedelta(days=1)))
+        dynamo.exporter.start(
+            replace(wanted, span=Snapshot(moment=moment_of(wanted) + timedelta(days=1)))
+        )
     assert dynamo.exporter.start(wanted).status is ExportStatus.IN_PROGRESS
 
 
@@ -145,7 +155,7 @@ def test_no_pitr_no_export(dynamo: Dynamo) -> None:
 def test_before_the_history_is_an_error(dynamo: Dynamo) -> None:
     """A moment before the history is MomentNotRestorable."""
     with pytest.raises(MomentNotRestorable):
-        dynamo.exporter.start(dynamo.request(moment=NOON - timedelta(days=400)))
+        dynamo.exporter.start(dynamo.request(span=Snapshot(moment=NOON - timedelta(days=400))))
 
 
 def test_an_unknown_export_is_an_error(dynamo: Dynamo) -> None:
@@ -155,12 +165,17 @@ def test_an_unknown_export_is_an_error(dynamo: Dynamo) -> None:
         dynamo.exporter.describe(arn[:-8] + "ffffffff")
 
 
-@pytest.fixture(params=["fake", "aws"])
-def objects(request: pytest.FixtureRequest, boto: Boto) -> ObjectStore:
+@pytest.fixture(params=["fake", "aws", "files"])
+def objects(request: pytest.FixtureRequest, boto: Boto, tmp_path: Path) -> ObjectStore:
     """A bucket with 1,100 small objects below a/, and a large one."""
     bodies = {f"a/{n:04}": b"x" for n in range(1100)} | {"b/large": bytes(300_000)}
     if request.param == "fake":
         return FakeObjects(bodies)
+    if request.param == "files":
+        files = FileObjects(tmp_path)
+        for key, body in bodies.items():
+            files.put(key, body)
+        return files
     s3 = boto("s3")
     bucket = f"contract-{request.node.name.encode().hex()[-20:]}"
     s3.create_bucket(Bucket=bucket)
@@ -178,6 +193,52 @@ def test_all_keys_come_in_order(objects: ObjectStore) -> None:
     assert len(list(objects.read("b/large"))) > 1
     with pytest.raises(NotFound):
         list(objects.read("b/none"))
+
+
+def test_a_listing_begins_where_it_is_told(objects: ObjectStore) -> None:
+    """A listing has sizes, and begins behind any key, there or not; order is that of bytes."""
+    for key in ("c/a-b", "c/a/b", "c/a.b", "c/b"):
+        objects.put(key, b"123")
+    assert list(objects.entries("c/")) == [
+        Entry(key, 3) for key in ("c/a-b", "c/a.b", "c/a/b", "c/b")
+    ]
+    assert [e.key for e in objects.entries("c/", after="c/a.c")] == ["c/a/b", "c/b"]
+    assert [e.key for e in objects.entries("c/a/", after="c/a/b")] == []
+    assert [e.key for e in objects.entries("a/", after="a/1097")] == ["a/1098", "a/1099"]
+
+
+def test_a_new_object_is_written_once(objects: ObjectStore) -> None:
+    """put_new writes only where nothing is; put writes over it; of many at once one wins."""
+    assert objects.put_new("d/one", b"first")
+    assert not objects.put_new("d/one", b"second")
+    assert b"".join(objects.read("d/one")) == b"first"
+    objects.put("d/one", b"third")
+    assert b"".join(objects.read("d/one")) == b"third"
+    with ThreadPoolExecutor(8) as threads:
+        won = list(threads.map(lambda n: objects.put_new("d/two", b"%d" % n), range(8)))
+    assert won.count(True) == 1
+    assert b"".join(objects.read("d/two")) == b"%d" % won.index(True)
+
+
+def test_exports_are_listed_newest_first(dynamo: Dynamo) -> None:
+    """The table's exports come newest first, whoever started them; each tells its token."""
+    wanted = dynamo.request()
+    first = dynamo.exporter.start(wanted)
+    second = dynamo.exporter.start(dynamo.request(token="other"))
+    assert list(dynamo.exporter.exports(wanted.table)) == [second.arn, first.arn]
+    assert dynamo.exporter.describe(first.arn).token == wanted.token
+
+
+def test_an_incremental_export_is_what_was_asked_for(dynamo: Dynamo) -> None:
+    """A window comes back with its ends, its view and no moment."""
+    full = dynamo.request()
+    stop = moment_of(full)
+    window = Window(start=stop - timedelta(minutes=30), stop=stop)
+    wanted = replace(full, span=window, view=View.NEW_IMAGE, token="window")
+    export = dynamo.exporter.describe(dynamo.exporter.start(wanted).arn)
+    assert (export.window, export.view, export.moment) == (window, View.NEW_IMAGE, None)
+    assert (export.table_id, export.token) == (wanted.table.table_id, "window")
+    assert not export.filtered
 
 
 @pytest.fixture(params=["fake", "aws"])

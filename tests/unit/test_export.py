@@ -69,7 +69,7 @@ def test_the_same_run_twice_is_one_export(dynamodb: FakeExporter) -> None:
     first = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     again = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     assert first.started == again.started
-    assert len(dynamodb.exports) == 1
+    assert len(dynamodb.made) == 1
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_anything_else_is_another_export(
     other = settings("orders", bucket=bucket, zone=zone)
     report = export_tables(other, ["orders"], moment, dynamodb, NOON)
     assert not report.failed
-    assert len(dynamodb.exports) == 2
+    assert len(dynamodb.made) == 2
 
 
 def test_a_recreated_table_is_another_table(dynamodb: FakeExporter) -> None:
@@ -98,7 +98,7 @@ def test_a_recreated_table_is_another_table(dynamodb: FakeExporter) -> None:
     export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     dynamodb.add_table("orders")
     export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
-    assert len(dynamodb.exports) == 2
+    assert len(dynamodb.made) == 2
 
 
 def test_a_failed_export_is_asked_for_anew(dynamodb: FakeExporter) -> None:
@@ -120,7 +120,7 @@ def test_failing_for_ever_ends(dynamodb: FakeExporter) -> None:
     report = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON)
     assert "S3NoSuchBucket" in report.failed[0].error
     assert "Create the bucket archive" in report.failed[0].hint
-    assert len(dynamodb.exports) == 5
+    assert len(dynamodb.made) == 5
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_moment_outside_the_history(dynamodb: FakeExporter, moment: datetime, 
     assert said in line.error
     for part in (moment, NOON - timedelta(days=35), NOON - timedelta(minutes=5)):
         assert part.isoformat(timespec="seconds") in line.error
-    assert dynamodb.exports == []
+    assert dynamodb.made == []
 
 
 def test_latest_is_each_table_s_own(dynamodb: FakeExporter) -> None:

@@ -70,9 +70,9 @@ def test_a_good_run(parameters: FakeParameters, dynamodb: FakeExporter) -> None:
     ] * 2
     assert body["exports"][0] == {
         "tableName": "orders",
-        "exportArn": next(e.arn for e in dynamodb.exports if "orders" in e.arn),
+        "exportArn": next(e.arn for e in dynamodb.made if "orders" in e.arn),
         "exportTime": "2026-11-23T03:00:00+00:00",
-        "s3Location": next(e.location for e in dynamodb.exports if "orders" in e.arn),
+        "s3Location": next(e.location for e in dynamodb.made if "orders" in e.arn),
     }
 
 
@@ -92,7 +92,7 @@ def test_by_schedule_failures_are_raised(
     """Invoked by the schedule, it raises after every table was tried, and names the failed one."""
     with pytest.raises(PartialError, match="1 of 2 tables could not be exported: users"):
         run(SCHEDULED, parameters, dynamodb)
-    assert len(dynamodb.exports) == 1
+    assert len(dynamodb.made) == 1
 
 
 def test_by_schedule_nothing_exported(parameters: FakeParameters) -> None:
@@ -110,7 +110,7 @@ def test_the_schedule_s_time_counts_not_the_clock(
     _, first = run(SCHEDULED, parameters, dynamodb, now=FIRED)
     _, again = run(SCHEDULED, parameters, dynamodb, now=late)
     assert first == again
-    assert len(dynamodb.exports) == 2
+    assert len(dynamodb.made) == 2
 
 
 def test_without_a_scheduled_time_it_is_now(
@@ -129,7 +129,7 @@ def test_a_scheduled_time_that_is_none(
     """A placeholder that nobody filled in, or a time without offset, is never taken for now."""
     with pytest.raises(ParameterInvalid, match="scheduledTime"):
         run({**SCHEDULED, "scheduledTime": text}, parameters, dynamodb)
-    assert not dynamodb.exports
+    assert not dynamodb.made
 
 
 def test_a_missing_parameter(parameters: FakeParameters, dynamodb: FakeExporter) -> None:
@@ -167,6 +167,6 @@ def test_the_log_has_table_and_export(
     records = {r.getMessage(): r.__dict__ for r in caplog.records}
     started, failed = records["export started"], records["export not started"]
     assert started["table"] == "orders"
-    assert started["exportArn"] == dynamodb.exports[0].arn
+    assert started["exportArn"] == dynamodb.made[0].arn
     assert failed["table"] == "users"
     assert failed["code"] == "TableNotFound"

@@ -10,10 +10,11 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from coldtable.errors import DamagedError
+from coldtable.model import View, Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,16 +28,34 @@ class DataFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """An export as its own manifests tell it. ``moment`` is ``None`` for an incremental."""
+    """An export as its own manifests tell it.
+
+    A full export has a ``moment`` (with milliseconds if nobody chose it), an incremental one a
+    ``window`` and a ``view``. Neither knows of a filter, a ClientToken or the bucket's owner.
+    """
 
     export_arn: str
     table_arn: str
     table_id: str
     moment: datetime | None
+    window: Window | None = None
+    view: View | None = None
     items: int
     output_format: str
+    bucket: str | None = None
+    prefix: str | None = None
+    algorithm: str | None = None
+    key: str | None = None
+    billed_bytes: int | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
     files_key: str
     files: tuple[DataFile, ...] = ()
+
+    @property
+    def export_id(self) -> str:
+        """The last part of the ARN."""
+        return self.export_arn.rsplit("/", 1)[-1]
 
 
 def check_md5(name: str, body: bytes, md5_file: bytes) -> None:
@@ -58,14 +77,24 @@ def parse_summary(name: str, body: bytes) -> Manifest:
     """The manifest (without its files) that ``manifest-summary.json`` spells."""
     found = _json(name, body)
     try:
-        time = found.get("exportTime")
+        # A real full export has no exportType at all, and AWS's docs show one [REAL-G, DOC-OUT].
+        incremental = found.get("exportType") == "INCREMENTAL_EXPORT"
         return Manifest(
             export_arn=found["exportArn"],
             table_arn=found["tableArn"],
             table_id=found["tableId"],
-            moment=datetime.fromisoformat(time) if time else None,
+            moment=None if incremental else _time(found["exportTime"]),
+            window=_window(found) if incremental else None,
+            view=_view(found["outputView"]) if incremental else None,
             items=int(found["itemCount"]),
             output_format=found["outputFormat"],
+            bucket=found.get("s3Bucket"),
+            prefix=found.get("s3Prefix"),
+            algorithm=found.get("s3SseAlgorithm"),
+            key=found.get("s3SseKmsKeyId") or None,
+            billed_bytes=found.get("billedSizeBytes"),
+            started=_time(found["startTime"]) if found.get("startTime") else None,
+            ended=_time(found["endTime"]) if found.get("endTime") else None,
             files_key=found["manifestFilesS3Key"],
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -98,6 +127,19 @@ def check_sum(manifest: Manifest) -> None:
             f"The manifests of {manifest.export_arn} disagree: the summary counts "
             f"{manifest.items} items, its files together {total}"
         )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _window(found: dict[str, Any]) -> Window:
+    return Window(start=_time(found["exportFromTime"]), stop=_time(found["exportToTime"]))
+
+
+def _view(text: str) -> View:
+    # AWS's prose says NEW_IMAGES; the enum NEW_IMAGE [MODEL].
+    return View.NEW_IMAGE if text == "NEW_IMAGES" else View(text)
 
 
 def _json(name: str, body: bytes) -> dict[str, Any]:

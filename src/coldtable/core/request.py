@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from coldtable.core.prefix import render_prefix
 from coldtable.errors import MomentNotRestorable, PitrDisabled
-from coldtable.model import ExportRequest, Pitr, Settings, Table
+from coldtable.model import Destination, ExportRequest, Pitr, Settings, Snapshot, Table, Window
 
 
 def export_request(
@@ -20,18 +21,23 @@ def export_request(
     ``attempt`` counts the exports of this very state that AWS accepted and then failed: a replay
     of a failed one's token only returns the failed one [QUIRKS].
     """
+    prefix = prefix_of(settings.prefix_template, table, moment.astimezone(settings.rule.zone))
+    return with_token(
+        ExportRequest(
+            table=table,
+            span=Snapshot(moment=moment),
+            to=Destination(bucket=settings.bucket),
+            prefix=prefix,
+            token="",
+        ),
+        attempt,
+    )
+
+
+def prefix_of(template: str, table: Table, moment: datetime) -> str:
+    """The template's prefix for ``table``; ``moment`` is in the zone whose date counts."""
     _, _, _, region, account, _ = table.arn.split(":", 5)
-    prefix = render_prefix(
-        settings.prefix_template,
-        moment=moment.astimezone(settings.rule.zone),
-        table=table.name,
-        account=account,
-        region=region,
-    )
-    token = _token(table, moment, settings.bucket, prefix, attempt)
-    return ExportRequest(
-        table=table, moment=moment, bucket=settings.bucket, prefix=prefix, token=token
-    )
+    return render_prefix(template, moment=moment, table=table.name, account=account, region=region)
 
 
 def restorable_moment(table: Table, pitr: Pitr, wanted: datetime | None) -> datetime:
@@ -68,8 +74,16 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def _token(table: Table, moment: datetime, bucket: str, prefix: str, attempt: int) -> str:
-    """A ClientToken that is the same if and only if the whole request is the same."""
-    parts = ["full", "DYNAMODB_JSON", table.arn, table.table_id, int(moment.timestamp())]
-    text = json.dumps([*parts, bucket, prefix, attempt], separators=(",", ":"))
-    return str(UUID(bytes=hashlib.sha256(text.encode()).digest()[:16]))
+def with_token(request: ExportRequest, attempt: int) -> ExportRequest:
+    """The request with the ClientToken that is the same if and only if all of it is the same."""
+    table, to = request.table, request.to
+    match request.span:
+        case Snapshot(moment=moment):
+            parts = ["full", int(moment.timestamp()), ""]
+        case Window(start=start, stop=stop):
+            parts = ["incremental", int(start.timestamp()), int(stop.timestamp())]
+    parts += ["DYNAMODB_JSON", str(request.view or ""), table.arn, table.table_id]
+    parts += [to.bucket, to.owner or "", to.key or "", request.prefix, attempt]
+    text = json.dumps(parts, separators=(",", ":"))
+    token = str(UUID(bytes=hashlib.sha256(text.encode()).digest()[:16]))
+    return replace(request, token=token)

@@ -8,7 +8,7 @@ looked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from coldtable.errors import AccessDenied, Conflict, NotFound, TableNotFound
@@ -93,6 +93,9 @@ class FakeCloud:
         raise NotImplementedError
 
     def describe_export(self, export_arn: str) -> Export:
+        raise NotImplementedError
+
+    def exports(self, table: Table) -> Iterator[str]:
         raise NotImplementedError
 
     def turn_on(self, table: Table, days: int | None) -> None:
@@ -293,6 +296,7 @@ class FakeExporter:
         self.pitr = cloud.pitr
         self.start = cloud.start
         self.describe = cloud.describe_export
+        self.exports = cloud.exports
 
 
 def windows(cloud: FakeCloud) -> Windows:

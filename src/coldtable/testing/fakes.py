@@ -16,7 +16,8 @@ from coldtable.errors import (
     PitrDisabled,
     TableNotFound,
 )
-from coldtable.model import Export, ExportRequest, ExportStatus, Pitr, Table
+from coldtable.model import Export, ExportRequest, ExportStatus, Pitr, Snapshot, Table, Window
+from coldtable.ports import Entry
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 
@@ -48,7 +49,12 @@ class FakeObjects:
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See ``ports.ObjectStore.keys``."""
-        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """See ``ports.ObjectStore.entries``."""
+        found = sorted(key for key in list(self.objects) if key.startswith(prefix) and key > after)
+        return (Entry(key, len(self.objects[key])) for key in found)
 
     def read(self, key: str) -> Iterator[bytes]:
         """See ``ports.ObjectStore.read``."""
@@ -57,6 +63,14 @@ class FakeObjects:
         body = self.objects[key]
         for start in range(0, len(body), self.piece):
             yield body[start : start + self.piece]
+
+    def put(self, key: str, body: bytes) -> None:
+        """See ``ports.ObjectStore.put``."""
+        self.objects[key] = body
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        """See ``ports.ObjectStore.put_new``."""
+        return self.objects.setdefault(key, body) is body
 
 
 class FakeExporter:
@@ -100,7 +114,7 @@ class FakeExporter:
         self._exports[arn] = ended
 
     @property
-    def exports(self) -> list[Export]:
+    def made(self) -> list[Export]:
         """Every export there is, oldest first."""
         return list(self._exports.values())
 
@@ -142,11 +156,21 @@ class FakeExporter:
             raise NotFound(f"Export not found: {export_arn}")
         return self._exports[export_arn]
 
+    def exports(self, table: Table) -> Iterator[str]:
+        """See ``ports.Exporter.exports``."""
+        found = [e.arn for e in self._exports.values() if e.table_arn == table.arn]
+        return reversed(found)
+
     def _check_window(self, request: ExportRequest) -> None:
         window = self._tables[request.table.name][1]
         if not window.enabled or window.earliest is None or window.latest is None:
             raise PitrDisabled("Point in time recovery is not enabled")
-        if not window.earliest <= request.moment <= self.now:
+        match request.span:
+            case Snapshot(moment=moment):
+                good = window.earliest <= moment <= self.now
+            case Window(start=start, stop=stop):
+                good = window.earliest <= start < stop <= self.now
+        if not good:
             raise MomentNotRestorable("Export Time is invalid")
 
     def _new_export(self, request: ExportRequest) -> Export:
@@ -156,8 +180,16 @@ class FakeExporter:
             arn=f"{request.table.arn}/export/{export_id}",
             status=ExportStatus.IN_PROGRESS,
             table_arn=request.table.arn,
-            bucket=request.bucket,
+            bucket=request.to.bucket,
             prefix=request.prefix,
-            moment=request.moment,
+            moment=request.span.moment if isinstance(request.span, Snapshot) else None,
+            window=request.span if isinstance(request.span, Window) else None,
+            view=request.view,
+            table_id=request.table.table_id,
+            token=request.token,
+            owner=request.to.owner,
+            algorithm="KMS" if request.to.key else "AES256",
+            key=request.to.key,
+            output_format="DYNAMODB_JSON",
             started=self.now,
         )

@@ -1,0 +1,114 @@
+"""A folder as an object store: for archives that were copied to a disk.
+
+Keys are the paths below the folder, with slashes. Beside ``aws/`` this is the other room of the
+cellar: it implements ``ports.ObjectStore`` on local files.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from coldtable.errors import AccessDenied, ColdtableError, NotFound, ParameterInvalid, ServiceFailed
+from coldtable.ports import Entry
+
+_PIECE = 64 * 1024
+
+
+class FileObjects:
+    """Implements ``ports.ObjectStore``."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """See ``ports.ObjectStore.keys``."""
+        return (entry.key for entry in self.entries(prefix))
+
+    def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
+        """See ``ports.ObjectStore.entries``."""
+        folder = prefix.rpartition("/")[0]
+        yield from self._walk(folder, prefix, after)
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """See ``ports.ObjectStore.read``."""
+        try:
+            with self._path(key).open("rb") as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except OSError as error:
+            raise _translated(error, self._path(key)) from None
+
+    def put(self, key: str, body: bytes) -> None:
+        """See ``ports.ObjectStore.put``. Nobody sees half an object, also after a crash."""
+        path = self._path(key)
+        temporary = self._write(path, body)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise _translated(error, path) from None
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        """See ``ports.ObjectStore.put_new``: a hard link is made or is not, at one instant."""
+        path = self._path(key)
+        temporary = self._write(path, body)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise _translated(error, path) from None
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
+
+    def _write(self, path: Path, body: bytes) -> Path:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+        except OSError as error:
+            raise _translated(error, path) from None
+        return Path(name)
+
+    def _path(self, key: str) -> Path:
+        parts = key.split("/")
+        if key.startswith("/") or ".." in parts or "\0" in key:
+            raise ParameterInvalid(f"{key!r} is no key inside {self._root}")
+        return self._root.joinpath(*parts)
+
+    def _walk(self, folder: str, prefix: str, after: str) -> Iterator[Entry]:
+        """In S3's order: that of whole keys, in which ``a-b`` comes before ``a/b``."""
+        try:
+            found = list(os.scandir(self._path(folder) if folder else self._root))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _translated(error, self._root / folder) from None
+        start = f"{folder}/" if folder else ""
+        # Files that begin with a dot are this class's own, half written.
+        names = sorted(
+            (start + e.name + ("/" if e.is_dir() else ""), e)
+            for e in found
+            if e.is_dir() or not e.name.startswith(".")
+        )
+        for key, entry in names:
+            if key.endswith("/"):
+                inside = key.startswith(prefix) or prefix.startswith(key)
+                # A folder that lies before ``after`` altogether need not be looked into.
+                if inside and (key > after or after.startswith(key)):
+                    yield from self._walk(key[:-1], prefix, after)
+            elif key.startswith(prefix) and key > after:
+                yield Entry(key, entry.stat().st_size)
+
+
+def _translated(error: OSError, path: Path) -> ColdtableError:
+    match error:
+        case FileNotFoundError():
+            return NotFound(f"There is no file {path}")
+        case PermissionError():
+            return AccessDenied(f"The file {path} cannot be used: {error.strerror}", action="file")
+    return ServiceFailed(f"{path}: {error.strerror}")
