@@ -32,6 +32,7 @@ from .seams import (
     lambda_async,
     lambda_runtime,
     metrics,
+    s3,
     schedules,
     selfcheck,
     signing,
@@ -84,6 +85,7 @@ class Server:
         dynamodb.install(self.past)
         schedules.install()
         metrics.install()
+        s3.install()
         cfn.install(self.inner, loop)
 
     async def run(self, listener: socket.socket) -> None:

@@ -190,18 +190,20 @@ class FakeInner:
         body: bytes = b"",
         access_key: str | None = None,
     ) -> Reply:
-        if service == "kms":
-            known = json.loads(body)["KeyId"] in self.keys
-            return Reply(status=200 if known else 400)
         if service == "logs":
             operation = (headers or {})["x-amz-target"].split(".")[1]
             self.logs.append({"operation": operation, **json.loads(body)})
             return Reply(status=200, body=b"{}")
         bucket, _, key = path[1:].partition("/")
         asked = parse_qs(query, keep_blank_values=True)
-        if self.owners.get(bucket, scope.account) != scope.account:
+        sent = dict(headers or {})
+        owner = self.owners.get(bucket, scope.account)
+        if sent.get("x-amz-expected-bucket-owner", owner) != owner:
             return _error(403, "AccessDenied", "Access Denied")
-        return self._s3(method, bucket, unquote(key), asked, dict(headers or {}), body, access_key)
+        key_id = sent.get("x-amz-server-side-encryption-aws-kms-key-id", "alias/aws/s3")
+        if bucket in self.buckets and key_id not in self.keys | {"alias/aws/s3"}:
+            return _error(400, "KMS.NotFoundException", f"Key '{key_id}' does not exist")
+        return self._s3(method, bucket, unquote(key), asked, sent, body, access_key)
 
     def deny_reason(self, caller: Caller, action: str, resource: str) -> str | None:
         return self.deny.get(action)
@@ -221,8 +223,6 @@ class FakeInner:
         if self.deny_put and access_key is not None and method in ("PUT", "POST"):
             return _error(403, "AccessDenied", self.deny_put)
         if not key:
-            if "location" in query:
-                return Reply(status=200, body=b"<LocationConstraint/>")
             return self._list(bucket, query) if method == "GET" else Reply(status=200)
         if method == "POST" or "uploadId" in query:
             return self._multipart(method, bucket, key, query, headers, body)

@@ -90,9 +90,9 @@ class Loader:
 
     async def _loaded(self, record: ImportRecord) -> ImportRecord:
         source = record.request["S3BucketSource"]
-        bucket = Bucket(
-            self._inner, record.caller, source["S3Bucket"], owner=source.get("S3BucketOwner")
-        )
+        # The account's own, unless told otherwise: so DescribeImport shows it [QUIRKS].
+        owner = source.get("S3BucketOwner", record.account)
+        bucket = Bucket(self._inner, record.caller, source["S3Bucket"], owner=owner)
         objects = await bucket.list(source.get("S3KeyPrefix") or "")
         if len(objects) > self._settings.max_import_objects:
             # UNVERIFIED: code and text, and whether AWS says so at once.

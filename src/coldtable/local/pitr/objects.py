@@ -21,13 +21,13 @@ class S3Refused(Exception):
 
     @property
     def failure_code(self) -> str:
-        """DynamoDB's name for it [QUIRKS]; UNVERIFIED for codes other than the three known."""
-        known = {
-            "NoSuchBucket": "S3NoSuchBucket",
-            "AccessDenied": "S3AccessDenied",
-            "KMS.NotFoundException": "KmsNotFoundException",
-        }
-        return known.get(self.code, self.code if self.code.startswith("S3") else f"S3{self.code}")
+        """S3NoSuchBucket, S3AccessDenied, KmsNotFoundException [QUIRKS].
+
+        UNVERIFIED: the others, which are made in the same way.
+        """
+        if self.code.startswith("KMS."):
+            return "Kms" + self.code.removeprefix("KMS.").removeprefix("KMS")
+        return self.code if self.code.startswith("S3") else f"S3{self.code}"
 
     @property
     def failure_message(self) -> str:

@@ -19,7 +19,7 @@ from ministack import app as ministack
 from ministack.core import iam_actions, iam_evaluator, responses
 from ministack.core.router import extract_access_key_id
 from ministack.services import iam as iam_service
-from ministack.services import sts
+from ministack.services import s3, sts
 
 from ..interface import Caller, Scope
 
@@ -48,12 +48,22 @@ def install() -> None:
     iam_actions.extract_resource_arn = _extracting(iam_actions.extract_resource_arn)
     iam_actions.access_denied_response = _refusing(iam_actions.access_denied_response)
     ministack.pin_request_origin = _pinning(ministack.pin_request_origin)
+    iam_evaluator._resolve_condition_key = _telling(iam_evaluator._resolve_condition_key)
 
 
 def denial_text(
-    service: str, action: str, principal: str, resource: str, *, explicit: bool = False
+    service: str,
+    action: str,
+    principal: str,
+    resource: str,
+    *,
+    explicit: bool = False,
+    by: str = "identity",
 ) -> str:
-    """AWS's sentence for a refused call. S3 quotes the resource; SQS and SNS spell the action."""
+    """AWS's sentence for a refused call. S3 quotes the resource; SQS and SNS spell the action.
+
+    ``by`` is the kind of policy that denies or does not allow: ``identity`` or ``resource``.
+    """
     named = action
     if service == "s3":
         resource = f'"{resource}"'
@@ -62,9 +72,9 @@ def denial_text(
     elif service == "sns":
         named = action.replace("sns:", "SNS:")
     reason = (
-        "with an explicit deny in an identity-based policy"
+        f"with an explicit deny in {'an' if by == 'identity' else 'a'} {by}-based policy"
         if explicit
-        else f"because no identity-based policy allows the {named} action"
+        else f"because no {by}-based policy allows the {named} action"
     )
     return (
         f"User: {principal} is not authorized to perform: {named} on resource: {resource} {reason}"
@@ -236,6 +246,23 @@ def _refusing(original: Callable[..., Answer]) -> Callable[..., Answer]:
 def _dynamodb_refusal(message: str) -> Answer:
     body = {"__type": "com.amazon.coral.service#AccessDeniedException", "Message": message}
     return 400, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(body).encode()
+
+
+def _telling(original: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """A session's aws:PrincipalArn is its role's; a bucket's account is its owner's."""
+
+    def resolve_condition_key(key: str, context: Any) -> Any:
+        name = key.lower()
+        if name == "aws:principalarn" and context.principal_type == "AssumedRole":
+            role = context.principal_arn.split("/")[1]
+            known = iam_service._roles.get_scoped(context.principal_account, None, role)
+            return (known or {}).get("Arn", context.principal_arn)
+        if name in ("aws:resourceaccount", "s3:resourceaccount"):
+            bucket = context.resource_arn.removeprefix("arn:aws:s3:::").split("/", 1)[0]
+            return s3._bucket_owner_account(bucket) or original(key, context)
+        return original(key, context)
+
+    return resolve_condition_key
 
 
 def _pinning(original: Callable[[str, bool], None]) -> Callable[[str, bool], None]:

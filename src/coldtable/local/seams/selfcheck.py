@@ -48,6 +48,7 @@ _SCHEDULER = "ministack.services.scheduler"
 _CLOUDWATCH = "ministack.services.cloudwatch"
 _STACKS = "ministack.services.cloudformation.stacks"
 _PROVISIONERS = "ministack.services.cloudformation.provisioners"
+_S3 = "ministack.services.s3"
 _HTTP = "method path headers body query_params"
 
 # Seam -> module, attribute, parameters.
@@ -67,6 +68,7 @@ _SIGNATURES: tuple[tuple[str, str, str, str], ...] = (
         "access_key_id iam_action service region resource_arn service_context",
     ),
     ("iam trust", _EVALUATOR, "_conditions_met", "conditions ctx"),
+    ("iam conditions", _EVALUATOR, "_resolve_condition_key", "key ctx"),
     ("credential", _EVALUATOR, "resolve_credential", "access_key_id account_id session_token"),
     ("session", "ministack.services.sts", "register_session", "access_key session"),
     ("request origin", "ministack.app", "pin_request_origin", "source_ip secure_transport"),
@@ -106,12 +108,29 @@ _SIGNATURES: tuple[tuple[str, str, str, str], ...] = (
         "alarm old_state new_state reason",
     ),
     ("stacks", _STACKS, "_runs_on_worker_thread", "resource_type"),
+    (
+        "bucket policies",
+        _S3,
+        "_foreign_bucket_allows",
+        "owner_account bucket_name key method query_params caller headers",
+    ),
+    ("s3", _S3, "_dispatch", "method bucket key headers body query_params"),
+    ("s3", _S3, "_bucket_owner_account", "name"),
+    ("keys", _S3, "_bucket_default_sse_headers", "bucket_name"),
+    ("keys", "ministack.services.kms", "_resolve_key", "key_id_or_arn"),
+    (
+        "keys",
+        _EVALUATOR,
+        "combine_resource_policy",
+        "identity ctx policy owner_account required limits",
+    ),
 )
 
 # Seam -> module, function in it, and the name that it must look up to find our replacement.
 _LOOKUPS: tuple[tuple[str, str, str, str], ...] = (
     ("iam resource", "ministack.app", "_dispatch_service_request", "extract_resource_arn"),
     ("iam refusal", "ministack.app", "_dispatch_service_request", "access_denied_response"),
+    ("iam conditions", _EVALUATOR, "_conditions_met", "_resolve_condition_key"),
     ("request origin", "ministack.app", "app", "pin_request_origin"),
     ("signature age", _EVALUATOR, "authenticate", "request_time_failure"),
     ("lambda", _LAMBDA, "_execute_function_dispatch", "_execute_function_warm"),
@@ -139,6 +158,8 @@ _LOOKUPS: tuple[tuple[str, str, str, str], ...] = (
     ("schedules", _SCHEDULER, "handle_request", "_create_schedule"),
     ("schedules", _SCHEDULER, "handle_request", "_update_schedule"),
     ("alarms", _CLOUDWATCH, "_evaluate_all_alarms", "_evaluate_alarm"),
+    ("bucket policies", _S3, "_apply_bucket_scope", "_foreign_bucket_allows"),
+    ("s3", _S3, "handle_request", "_dispatch"),
 )
 
 
