@@ -23,6 +23,10 @@ class ColdtableError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        """Hint included: a dead letter and a traceback show nothing but this."""
+        return "\n  hint: ".join([self.message, *self.hint.splitlines()])
+
 
 class UsageError(ColdtableError):
     """The command line asks for something that makes no sense."""

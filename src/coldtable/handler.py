@@ -31,6 +31,8 @@ PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
 
 log = logging.getLogger("coldtable.handler")
 logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
+# At INFO it says in each cold start where it found its credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001  Lambda's form

@@ -76,6 +76,7 @@ def test_one_table_of_two_has_pitr_off(here: Installation) -> None:
     (letter,) = until(here.dead_letters)
     assert "1 of 2 tables could not be exported: users: " in letter
     assert "Point-in-time recovery is off for table users" in letter
+    assert "hint: Turn it on: aws dynamodb update-continuous-backups --table-name users" in letter
     (export,) = ended(here)
     assert "table/orders/" in export["ExportArn"]
 
@@ -210,19 +211,23 @@ def test_a_failed_night_raises_the_alarms(here: Installation) -> None:
 
 
 def test_the_log_is_json_with_table_and_export(here: Installation) -> None:
-    """A run's log lines are JSON, and the start of an export has table, ARN and request id."""
+    """Its lines are JSON; an export's start has table, ARN and request id; the SDK is silent."""
     here.deploy("orders")
     here.to_schedule(here.next_moment())
     (export,) = ended(here)
 
-    def started() -> list[dict[str, Any]]:
+    def log() -> list[str]:
         events = here.boto("logs").filter_log_events(
             logGroupName=f"/aws/lambda/{STACK}-export", filterPattern=""
         )["events"]
-        lines = [json.loads(e["message"]) for e in events if e["message"].startswith("{")]
+        return [e["message"] for e in events]
+
+    def started() -> list[dict[str, Any]]:
+        lines = [json.loads(message) for message in log() if message.startswith("{")]
         return [line for line in lines if line.get("message") == "export started"]
 
     (line,) = until(started)
+    assert not [e for e in log() if "botocore" in e]
     assert line["table"] == "orders"
     assert line["exportArn"] == export["ExportArn"]
     assert line["requestId"]

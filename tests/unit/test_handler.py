@@ -135,8 +135,10 @@ def test_a_scheduled_time_that_is_none(
 def test_a_missing_parameter(parameters: FakeParameters, dynamodb: FakeExporter) -> None:
     """It is raised for the schedule, and answered with its name for a person."""
     del parameters.values[f"{PATH}/BACKUP_HOUR_STR"]
-    with pytest.raises(ParameterMissing, match=f"{PATH}/BACKUP_HOUR_STR"):
+    with pytest.raises(ParameterMissing, match=f"{PATH}/BACKUP_HOUR_STR") as caught:
         run(SCHEDULED, parameters, dynamodb)
+    # The exception's text is all that a dead letter shows: the hint has to be in it.
+    assert "\n  hint: Create it: aws ssm put-parameter" in str(caught.value)
     status, body = run({}, parameters, dynamodb)
     assert status == 500
     assert f"{PATH}/BACKUP_HOUR_STR does not exist" in body["message"]
