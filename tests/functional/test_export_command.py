@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -80,6 +82,19 @@ def test_some_tables_fail(here: Installation, capsys: pytest.CaptureFixture[str]
     assert [e["tableName"] for e in answer["exports"]] == ["orders"]
     assert [(f["tableName"], f["code"]) for f in answer["failed"]] == [("nothing", "TableNotFound")]
     assert "1 of 2 tables could not be exported: nothing" in err
+
+
+@pytest.mark.usefixtures("here")
+def test_stderr_holds_nothing_else() -> None:
+    """A table that fails is told as such; the Lambda's log does not get in between."""
+    words = ["export", "nothing", "--bucket", "archive", "-q"]
+    done = subprocess.run(
+        [sys.executable, "-m", "coldtable", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 12
+    first, second = done.stderr.splitlines()
+    assert first.startswith("error: 1 of 1 tables could not be exported: nothing: ")
+    assert second.startswith("  hint: ")
 
 
 @pytest.mark.usefixtures("here")

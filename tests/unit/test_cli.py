@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
+
 import pytest
 
 from coldtable import __version__
@@ -84,6 +87,14 @@ def test_wrong_input(
     assert said in err
     assert "Traceback" not in err
     assert out == ""
+
+
+@pytest.mark.parametrize("at", ["2026-11-01T03:00", "2026-11-01T03:00:00", "2026-11-01"])
+def test_the_hint_can_be_typed(capsys: pytest.CaptureFixture[str], at: str) -> None:
+    """The moment that the hint proposes for one without offset is itself a moment."""
+    _, _, err = run(capsys, "export", "orders", "--at", at)
+    (proposed,) = re.findall(r"hint: Write (\S+) for UTC", err)
+    assert datetime.fromisoformat(proposed).tzinfo is not None
 
 
 def test_debug_shows_where_it_came_from(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -86,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of ``docs/exit-codes.md``."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminated)
+    # The log is the Lambda's. Here the report says it all, and Python would print a bare
+    # "export not started" of its own accord.
+    logging.getLogger("coldtable").addHandler(logging.NullHandler())
     sys.exit(_exit_code(tokens, debug="--debug" in tokens))
 
 

@@ -41,8 +41,8 @@ def export(
 ) -> int:
     """Export tables to S3 as they were at a moment.
 
-    The same settings, requests and tokens as the schedule's: exporting a moment again returns the
-    export that there is, and costs nothing.
+    The same settings, requests and tokens as the schedule's: exporting a moment again within eight
+    hours of its export's end returns that export, and costs nothing.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _parse_moment(at: str | None) -> datetime | None:
     if moment.tzinfo is None:
         raise UsageError(
             f"--at {at!r} has no offset, so it could mean any of many moments",
-            hint=f"Write {at}Z for UTC, or {at}+09:00",
+            hint=f"Write {at if ':' in at else at + 'T03:00'}Z for UTC, or with +09:00 at its end",
         )
     if moment.microsecond:
         raise UsageError(f"--at {at!r}: an export's time is a whole second")
