@@ -150,7 +150,7 @@ def test_prints_land_in_the_log_group(boto: Boto) -> None:
     assert lines[-1].startswith("REPORT RequestId:")
 
 
-def test_a_failing_event_is_retried_and_ends_in_the_dead_lettermake_queue(boto: Boto) -> None:
+def test_a_failing_event_is_retried_and_ends_in_the_dead_letter_queue(boto: Boto) -> None:
     """After two retries the queue holds the event itself with AWS's three attributes."""
     queue, arn = make_queue(boto, "dead")
     make_function(
@@ -193,7 +193,7 @@ def test_event_invoke_config_limits_retries_and_names_a_destination(boto: Boto) 
     assert record["responsePayload"]["errorType"] == "RuntimeError"
 
 
-def test_a_role_without_send_message_fills_nomake_queue(boto: Boto) -> None:
+def test_a_role_without_send_message_fills_no_queue(boto: Boto) -> None:
     """The dead letter is sent with the function's role, so a missing right loses it, as on AWS."""
     queue, arn = make_queue(boto, "locked")
     other, other_arn = make_queue(boto, "open")

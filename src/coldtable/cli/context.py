@@ -84,6 +84,8 @@ class Context:
             sys.stdout.write(json.dumps({"schema": schema, **body}, indent=2) + "\n")
         else:
             table()
+        # Some commands go on after their answer, and whoever reads it through a pipe waits for it.
+        sys.stdout.flush()
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

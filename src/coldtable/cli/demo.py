@@ -22,18 +22,19 @@ from coldtable.demo.story import (
     SCHEDULE,
     STACK,
     ZONE,
-    Night,
     Proof,
     Stage,
     check,
     next_night,
     play,
 )
-from coldtable.errors import CheckFailed
+from coldtable.errors import CheckFailed, ColdtableError
 from coldtable.local.process import EmbeddedAws
 from coldtable.model_stack import DeployReport, Wish
 from coldtable.ops.code import build_zip
 from coldtable.ops.deploy import deploy
+
+PATH = "/coldtable/demo"
 
 
 def demo(
@@ -62,14 +63,20 @@ def demo(
     with EmbeddedAws(["--clock", night.evening.isoformat()]) as aws, translated("demo"):
         context.note(f"The embedded AWS listens on {aws.endpoint}. No Docker, no account.")
         inside = _inside(context, aws)
-        proof = _night(inside, aws, night, without)
-        wrong = check(proof, night)
-        if not wrong:
+        scene = Scene(inside.session, time.sleep)
+        report = _build(inside, scene, without)
+        try:
+            proof = play(_stage(inside, aws, scene), night, report.outputs["DeadLetterQueueUrl"])
+            if wrong := check(proof, night):
+                raise CheckFailed("The demo is not as it should be: " + "; ".join(wrong))
             _answer(inside, proof)
+        except ColdtableError as problem:
+            if keep:
+                inside.note(f"\n{problem}")
+                _keep(inside, aws, report)
+            raise
         if keep:
-            _keep(inside, aws, proof.export.bucket)
-    if wrong:
-        raise CheckFailed("The demo is not as it should be: " + "; ".join(wrong))
+            _keep(inside, aws, report)
     return 0
 
 
@@ -87,11 +94,8 @@ def _inside(context: Context, aws: EmbeddedAws) -> Context:
     )
 
 
-def _night(inside: Context, aws: EmbeddedAws, night: Night, without: str | None) -> Proof:
-    from coldtable.aws.exporter import DynamoDbExporter
-    from coldtable.aws.objects import S3Objects
-
-    scene = Scene(inside.session, time.sleep)
+def _build(inside: Context, scene: Scene, without: str | None) -> DeployReport:
+    """The demo's table and the real stack; one action less, if so wished."""
     scene.build_table(inside.detail)
     inside.note(f"The table {TABLE} has point-in-time recovery.")
     report = _deploy(inside)
@@ -103,7 +107,14 @@ def _night(inside: Context, aws: EmbeddedAws, night: Night, without: str | None)
     if without:
         role = scene.take_away(without, STACK)
         inside.note(f"The role {role} has lost {without}.")
-    stage = Stage(
+    return report
+
+
+def _stage(inside: Context, aws: EmbeddedAws, scene: Scene) -> Stage:
+    from coldtable.aws.exporter import DynamoDbExporter
+    from coldtable.aws.objects import S3Objects
+
+    return Stage(
         aws=aws,
         scene=scene,
         exporter=DynamoDbExporter(inside.session.client("dynamodb")),
@@ -111,7 +122,6 @@ def _night(inside: Context, aws: EmbeddedAws, night: Night, without: str | None)
         pause=time.sleep,
         tell=inside.note,
     )
-    return play(stage, night, report.outputs["DeadLetterQueueUrl"])
 
 
 def _deploy(inside: Context) -> DeployReport:
@@ -122,7 +132,7 @@ def _deploy(inside: Context) -> DeployReport:
         timezone=ZONE.key,
         at=MOMENT,
         prefix_template=DEFAULT_TEMPLATE,
-        parameter_path="/coldtable/demo",
+        parameter_path=PATH,
     )
     quiet = replace(windows(inside), say=inside.detail)
     return deploy(wish, quiet, template(), build_zip())
@@ -166,15 +176,17 @@ def _rows(proof: Proof) -> list[list[str]]:
     return [[i, show(proof.exported.get(i)), show(proof.now.get(i))] for i in ids]
 
 
-def _keep(inside: Context, aws: EmbeddedAws, bucket: str) -> None:
+def _keep(inside: Context, aws: EmbeddedAws, report: DeployReport) -> None:
     inside.note("\nThe embedded AWS goes on until Ctrl-C. In another terminal:\n")
     for name, value in aws.env().items():
         inside.note(f"  export {name}={value}")
     inside.note(
         "  aws dynamodb list-exports\n"
-        f"  aws s3 ls --recursive s3://{bucket}\n"
+        f"  aws s3 ls --recursive s3://{report.outputs['Bucket']}\n"
         "  aws scheduler list-schedules\n"
-        "  aws ssm get-parameters-by-path --path /coldtable/demo\n"
+        f"  aws ssm get-parameters-by-path --path {PATH}\n"
+        f"  aws logs filter-log-events --log-group-name {report.outputs['LogGroupName']}\n"
+        "  aws cloudwatch describe-alarms\n"
     )
     try:
         aws.wait()

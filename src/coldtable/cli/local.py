@@ -49,7 +49,7 @@ def local(
         def table() -> None:
             context.note(f"The embedded AWS listens on {aws.endpoint} until Ctrl-C.")
             for name, value in exports.items():
-                print(f"export {name}={value}", flush=True)  # noqa: T201  the answer
+                print(f"export {name}={value}")  # noqa: T201  the answer
 
         body = {
             "endpoint": aws.endpoint,

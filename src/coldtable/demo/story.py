@@ -104,7 +104,7 @@ def play(stage: Stage, night: Night, dead_letters: str) -> Proof:
     write_night(scene)
     tell(f"{_clock(stage)}  one order was changed, one deleted, one added: too late for this night")
     stage.aws.move_to(night.morning)
-    tell(f"{_clock(stage)}  the schedule {SCHEDULE} has fired, and the Lambda has run")
+    tell(f"{_clock(stage)}  the schedule {SCHEDULE} has fired")
     export = _await_export(stage, dead_letters)
     return _prove(stage, export, then)
 
