@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,9 +79,8 @@ def run(command: Command, aws: EmbeddedAws, env: dict[str, str]) -> None:
             # That it ends well is what CI is for; here, that there is such a target.
             words = ["make", "--dry-run", *rest]
         case "pip":
-            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-            assert rest[0] == "install"
-            assert rest[1].split("[")[0] == project["name"]
+            # From the clone: nobody has published a package of that name yet.
+            assert rest == ["install", "."]
             return
         case "coldtable":
             words = [sys.executable, "-c", AT_ITS_TIME, str(aws.now().timestamp()), *rest]
