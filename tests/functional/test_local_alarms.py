@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from coldtable.local.process import EmbeddedAws
 
 from .conftest import Boto, client, until
@@ -139,3 +141,76 @@ def test_a_message_in_a_watched_queue_alarms_until_it_is_gone(
     until(lambda: boto("sqs").receive_message(QueueUrl=url).get("Messages") is None)
     running.advance(timedelta(minutes=6))
     until(lambda: state() == "OK")
+
+
+SAYS_LAG = """
+import json, time
+
+def handler(event, context):
+    directive = {"Namespace": "coldtable", "Dimensions": [["Table"]],
+                 "Metrics": [{"Name": "Lag", "Unit": "Seconds"}]}
+    meta = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
+    print(json.dumps({"_aws": meta, "Table": "orders", "Lag": event}))
+"""
+
+
+@pytest.mark.parametrize("log_format", ["Text", "JSON"])
+def test_a_metric_that_a_function_logs_alarms_when_it_stays_away(
+    fresh_aws: Callable[..., EmbeddedAws], log_format: str
+) -> None:
+    """No data is breaching; a good value ends the alarm, a bad one and a day's silence raise it."""
+    running = fresh_aws()
+
+    def boto(service: str, **_: Any) -> Any:
+        return client(running, service, "test", "test")
+
+    topic, url = _mail(boto, running.account)
+    make_function(boto, "lag", SAYS_LAG, LoggingConfig={"LogFormat": log_format})
+    boto("cloudwatch").put_metric_alarm(
+        AlarmName="late",
+        Namespace="coldtable",
+        MetricName="Lag",
+        Dimensions=[{"Name": "Table", "Value": "orders"}],
+        Statistic="Maximum",
+        Period=86_400,
+        EvaluationPeriods=1,
+        Threshold=90_000,
+        ComparisonOperator="GreaterThanThreshold",
+        TreatMissingData="breaching",
+        AlarmActions=[topic],
+        OKActions=[topic],
+    )
+
+    def state() -> str:
+        (alarm,) = boto("cloudwatch").describe_alarms()["MetricAlarms"]
+        return str(alarm["StateValue"])
+
+    until(lambda: state() == "ALARM")
+    boto("lambda").invoke(FunctionName="lag", Payload=b"60")
+    until(lambda: state() == "OK")
+    running.advance(timedelta(days=1, minutes=1))
+    until(lambda: state() == "ALARM")
+    boto("lambda").invoke(FunctionName="lag", Payload=b"60")
+    until(lambda: state() == "OK")
+    boto("lambda").invoke(FunctionName="lag", Payload=b"90001")
+    until(lambda: state() == "ALARM")
+    found = boto("cloudwatch").list_metrics(Namespace="coldtable")["Metrics"]
+    assert [one["MetricName"] for one in found] == ["Lag"]
+    told: list[tuple[str, str]] = []
+
+    def all_told() -> bool:
+        told.extend(_mails(boto, url))
+        return len(told) == 5
+
+    until(all_told)
+    assert sorted(told) == [("late", "ALARM")] * 3 + [("late", "OK")] * 2
+
+
+def test_a_metric_that_is_put_alarms(boto: Boto, account: str) -> None:
+    """PutMetricData with dimensions, as a program without a log would do it."""
+    topic, _ = _mail(boto, account)
+    where = {"Namespace": "mine", "Dimensions": [{"Name": "Table", "Value": "orders"}]}
+    _alarm(boto, "bad", topic, MetricName="Failures", **where)
+    datum = {"MetricName": "Failures", "Value": 1.0, "Dimensions": where["Dimensions"]}
+    boto("cloudwatch").put_metric_data(Namespace="mine", MetricData=[datum])
+    until(lambda: boto("cloudwatch").describe_alarms()["MetricAlarms"][0]["StateValue"] == "ALARM")

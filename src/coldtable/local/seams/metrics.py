@@ -1,7 +1,7 @@
-"""CloudWatch: Lambda's and SQS's own metrics, and alarms that look at the right ones.
+"""CloudWatch: Lambda's and SQS's own metrics, those in logs, and alarms that look at the right ones.
 
 ministack counts an asynchronous invocation as a success before it has run, keeps no queue metrics,
-and judges an alarm on the points of every function in the account.
+takes no metrics from log lines, and judges an alarm on the points of every function in the account.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ministack.core import responses
-from ministack.services import cloudwatch, lambda_svc
+from ministack.services import cloudwatch, cloudwatch_logs, lambda_svc
 
 from .. import alarm as alarms
+from .. import emf
 from ..interface import Inner, Scope
 
 TICK = 0.5
@@ -30,6 +31,7 @@ def install() -> None:
     lambda_svc._execute_function_dispatch = _counting(lambda_svc._execute_function_dispatch)
     lambda_svc._emit_lambda_metrics = _throttles_only
     cloudwatch._evaluate_alarm = _evaluate
+    cloudwatch_logs._append_log_events = _measuring(cloudwatch_logs._append_log_events)
 
 
 def _counting(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -51,6 +53,27 @@ def _counting(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str
         return result
 
     return dispatch
+
+
+def _measuring(original: Callable[..., None]) -> Callable[..., None]:
+    """Every line of every log passes here, a function's and PutLogEvents', in its account."""
+
+    def append_log_events(stream: dict[str, Any], events: Sequence[Mapping[str, Any]]) -> None:
+        original(stream, events)
+        for event in events:
+            for point in emf.points(str(event.get("message", ""))):
+                dimensions = dict(point.dimensions)
+                key = (point.namespace, point.name, cloudwatch._dims_key(dimensions))
+                cloudwatch._metric_bucket(key).append(
+                    {
+                        "Timestamp": point.when,
+                        "Value": point.value,
+                        "Unit": point.unit,
+                        "Dimensions": dimensions,
+                    }
+                )
+
+    return append_log_events
 
 
 def _throttles_only(

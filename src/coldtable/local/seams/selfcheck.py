@@ -46,6 +46,7 @@ _LAMBDA = "ministack.services.lambda_svc"
 _DYNAMODB = "ministack.services.dynamodb"
 _SCHEDULER = "ministack.services.scheduler"
 _CLOUDWATCH = "ministack.services.cloudwatch"
+_LOGS = "ministack.services.cloudwatch_logs"
 _STACKS = "ministack.services.cloudformation.stacks"
 _PROVISIONERS = "ministack.services.cloudformation.provisioners"
 _S3 = "ministack.services.s3"
@@ -101,6 +102,8 @@ _SIGNATURES: tuple[tuple[str, str, str, str], ...] = (
     ("schedules", _SCHEDULER, "start_scheduler", ""),
     ("alarms", _CLOUDWATCH, "_evaluate_alarm", "alarm"),
     ("alarms", _CLOUDWATCH, "record_metric", "namespace metric_name value unit dimensions"),
+    ("metrics in logs", _LOGS, "_append_log_events", "stream events"),
+    ("metrics in logs", _CLOUDWATCH, "_metric_bucket", "key"),
     (
         "alarms",
         _CLOUDWATCH,
@@ -158,6 +161,8 @@ _LOOKUPS: tuple[tuple[str, str, str, str], ...] = (
     ("schedules", _SCHEDULER, "handle_request", "_create_schedule"),
     ("schedules", _SCHEDULER, "handle_request", "_update_schedule"),
     ("alarms", _CLOUDWATCH, "_evaluate_all_alarms", "_evaluate_alarm"),
+    ("metrics in logs", _LOGS, "_put_log_events", "_append_log_events"),
+    ("metrics in logs", _LAMBDA, "_emit_lambda_logs", "_append_log_events"),
     ("bucket policies", _S3, "_apply_bucket_scope", "_foreign_bucket_allows"),
     ("s3", _S3, "handle_request", "_dispatch"),
 )
