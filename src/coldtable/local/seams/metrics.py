@@ -1,4 +1,4 @@
-"""CloudWatch: Lambda's and SQS's own metrics, those in logs, and alarms that look at the right ones.
+"""CloudWatch: metrics of functions, queues and log lines, and alarms that look at the right ones.
 
 ministack counts an asynchronous invocation as a success before it has run, keeps no queue metrics,
 takes no metrics from log lines, and judges an alarm on the points of every function in the account.
