@@ -126,6 +126,8 @@ def test_dry_run_leaves_nothing(coldtable: Coldtable, new_table: NewTable, boto:
     assert answer.code == 0, answer.err
     assert re.search(r"Add +ExportFunction +AWS::Lambda::Function", answer.out)
     assert f"point-in-time recovery of {name}" in answer.out
+    # Nobody asked for mails.
+    assert "AlarmSubscription" not in answer.out
     assert stacks(boto) == []
     assert buckets(boto) == []
     found = boto("dynamodb").describe_continuous_backups(TableName=name)

@@ -277,3 +277,37 @@ def test_a_function_keeps_its_dead_letter_queue_and_concurrency(boto: Boto) -> N
     (url,) = boto("sqs").list_queues()["QueueUrls"]
     attributes = boto("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
     assert attributes["Attributes"]["MessageRetentionPeriod"] == "1209600"
+
+
+def test_a_change_set_leaves_out_what_its_conditions_leave_out(boto: Boto) -> None:
+    """A resource whose condition is false is no change; it is one when the condition turns."""
+    template = {
+        "Parameters": {"Email": {"Type": "String", "Default": ""}},
+        "Conditions": {"HasEmail": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Email"}, ""]}]}},
+        "Resources": {
+            "T": {"Type": "AWS::SNS::Topic"},
+            "S": {"Type": "AWS::SQS::Queue", "Condition": "HasEmail"},
+        },
+    }
+    cfn = boto("cloudformation")
+
+    def changes(email: str, kind: str) -> list[tuple[str, str]]:
+        made = cfn.create_change_set(
+            StackName="stack",
+            ChangeSetName=f"set-{kind}-{email}",
+            ChangeSetType=kind,
+            TemplateBody=json.dumps(template),
+            Parameters=[{"ParameterKey": "Email", "ParameterValue": email}],
+        )["Id"]
+        found = [
+            c["ResourceChange"] for c in cfn.describe_change_set(ChangeSetName=made)["Changes"]
+        ]
+        cfn.execute_change_set(ChangeSetName=made)
+        assert _settled(cfn, "stack")["StackStatus"].endswith("_COMPLETE")
+        return sorted((c["Action"], c["LogicalResourceId"]) for c in found)
+
+    assert changes("", "CREATE") == [("Add", "T")]
+    assert changes("me", "UPDATE") == [("Add", "S")]
+    assert changes("", "UPDATE") == [("Remove", "S")]
+    resources = cfn.describe_stack_resources(StackName="stack")["StackResources"]
+    assert [r["LogicalResourceId"] for r in resources] == ["T"]

@@ -2,7 +2,7 @@
 
 Without this a stack with PITR in its template ends in CREATE_COMPLETE with PITR off, a bucket comes
 without its encryption, lifecycle and lock, a schedule without its time zone, and a bucket full of
-objects is deleted with its stack.
+objects is deleted with its stack. And a change set would list what its conditions leave out.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ministack.core import responses
-from ministack.services.cloudformation import provisioners, stacks
+from ministack.services.cloudformation import changesets, engine, provisioners, stacks
 
 from ..interface import Inner, Scope
 from . import cfn_bucket, cfn_function, cfn_schedule, cfn_table
@@ -49,6 +49,28 @@ def install(inner: Inner, loop: asyncio.AbstractEventLoop) -> None:
         provisioners._RESOURCE_HANDLERS[kind] = handlers
     on_thread = stacks._runs_on_worker_thread
     stacks._runs_on_worker_thread = lambda kind: kind in ours or on_thread(kind)
+    changesets._resolve_props_for_diff = _wanted(changesets._resolve_props_for_diff)
+
+
+def _wanted(original: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """What a change set compares, without the resources whose condition is false."""
+
+    def resolve(
+        template: Mapping[str, Any], params: Mapping[str, Any], stack_name: str, stack_id: str
+    ) -> dict[str, Any]:
+        resolved = original(template, params, stack_name, stack_id)
+        if not resolved:
+            return resolved
+        conditions = engine._evaluate_conditions(template, params)
+        return {
+            "Resources": {
+                name: resource
+                for name, resource in resolved["Resources"].items()
+                if conditions.get(resource.get("Condition"), True)
+            }
+        }
+
+    return resolve
 
 
 def _calls(inner: Inner, loop: asyncio.AbstractEventLoop) -> Calls:

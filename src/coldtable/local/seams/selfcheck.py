@@ -48,6 +48,8 @@ _SCHEDULER = "ministack.services.scheduler"
 _CLOUDWATCH = "ministack.services.cloudwatch"
 _LOGS = "ministack.services.cloudwatch_logs"
 _STACKS = "ministack.services.cloudformation.stacks"
+_CHANGE_SETS = "ministack.services.cloudformation.changesets"
+_ENGINE = "ministack.services.cloudformation.engine"
 _PROVISIONERS = "ministack.services.cloudformation.provisioners"
 _S3 = "ministack.services.s3"
 _HTTP = "method path headers body query_params"
@@ -112,6 +114,13 @@ _SIGNATURES: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("stacks", _STACKS, "_runs_on_worker_thread", "resource_type"),
     (
+        "change sets",
+        _CHANGE_SETS,
+        "_resolve_props_for_diff",
+        "template params stack_name stack_id",
+    ),
+    ("change sets", _ENGINE, "_evaluate_conditions", "template params"),
+    (
         "bucket policies",
         _S3,
         "_foreign_bucket_allows",
@@ -157,6 +166,7 @@ _LOOKUPS: tuple[tuple[str, str, str, str], ...] = (
     ("stacks", _STACKS, "_deploy_stack_async", "_runs_on_worker_thread"),
     ("stacks", _STACKS, "_delete_stack_async", "_runs_on_worker_thread"),
     ("stacks", _PROVISIONERS, "_provision_resource", "_RESOURCE_HANDLERS"),
+    ("change sets", _CHANGE_SETS, "_create_change_set", "_resolve_props_for_diff"),
     ("schedules", "ministack.app", "_handle_lifespan", "start_scheduler"),
     ("schedules", _SCHEDULER, "handle_request", "_create_schedule"),
     ("schedules", _SCHEDULER, "handle_request", "_update_schedule"),
