@@ -123,6 +123,8 @@ def test_a_failed_demo_is_kept_too(start: Start) -> None:
     groups = demo.boto("logs").describe_log_groups()["logGroups"]
     assert demo.said("not authorized to perform: s3:PutObject")
     assert demo.said(f"--log-group-name {groups[0]['logGroupName']}")
+    queues = demo.boto("sqs").list_queues()["QueueUrls"]
+    assert demo.said(f"--queue-url {queues[0]}")
     assert demo.interrupt() == 11
 
 

@@ -187,6 +187,8 @@ def _keep(inside: Context, aws: EmbeddedAws, report: DeployReport) -> None:
         f"  aws ssm get-parameters-by-path --path {PATH}\n"
         f"  aws logs filter-log-events --log-group-name {report.outputs['LogGroupName']}\n"
         "  aws cloudwatch describe-alarms\n"
+        f"  aws sqs receive-message --endpoint-url {aws.endpoint} --queue-url "
+        f"{report.outputs['DeadLetterQueueUrl']}\n"
     )
     try:
         aws.wait()
