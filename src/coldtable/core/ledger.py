@@ -1,0 +1,173 @@
+"""Fold the keys of a table's records into its ledger; no record is read for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+
+from coldtable.core.records import (
+    Fact,
+    Home,
+    parse_base_name,
+    parse_incident_name,
+    parse_log_name,
+    unstamp,
+)
+from coldtable.model import Snapshot, Window
+from coldtable.model_archive import (
+    Attempt,
+    Incident,
+    IncidentKind,
+    Ledger,
+    Run,
+    Slot,
+    SlotKind,
+    Wanted,
+)
+
+
+def split_table_keys(home: Home, keys: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The keys of a table's folder: base names by TableId, and incident names."""
+    bases: dict[str, list[str]] = {}
+    incidents: list[str] = []
+    for key in keys:
+        parts = key.removeprefix(home.table).split("/")
+        if len(parts) == 3 and parts[0] == "base":
+            bases.setdefault(parts[1], []).append(parts[2])
+        elif len(parts) == 2 and parts[0] == "incident":
+            incidents.append(parts[1])
+    return bases, incidents
+
+
+def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> Ledger:
+    """The ledger of one TableId. ``log_names`` come in order, as they are listed.
+
+    Verified windows that join are merged into runs as they come, so that memory does not grow
+    with them; runs are cut at every full export, because a chain begins with a whole window.
+    """
+    base_names = list(base_names)
+    bases, defined = _bases(base_names)
+    cuts = {w.span.moment for w in bases if isinstance(w.span, Snapshot)}
+    runs: list[Run] = []
+    windows, snapshots, gaps = list[Wanted](), list[Wanted](), set[datetime]()
+    for slot, facts in _by_slot(parse_log_name(name) for name in log_names):
+        if any(f.gap for f in facts):
+            gaps.add(unstamp(slot.name))
+        if any(f.definition for f in facts):
+            defined.add(slot.name)
+        wanted = _wanted(slot, facts)
+        if wanted is None:
+            continue
+        if slot.kind is SlotKind.SNAPSHOT:
+            # Its key comes before that of a window at the same moment, so the cut is in time.
+            snapshots.append(wanted)
+            cuts.add(unstamp(slot.name))
+        elif wanted.verified and isinstance(span := _verified_span(wanted), Window):
+            _extend(runs, span, cuts)
+        else:
+            windows.append(wanted)
+    return Ledger(
+        table_id=table_id,
+        bases=tuple(bases),
+        runs=tuple(runs),
+        windows=tuple(windows),
+        snapshots=tuple(snapshots),
+        gaps=frozenset(gaps),
+        defined=frozenset(defined),
+        ended="ended.json" in base_names,
+    )
+
+
+def fold_incidents(names: Iterable[str]) -> tuple[Incident, ...]:
+    """The incidents that the names tell of, in order."""
+    states: dict[tuple[IncidentKind, str], set[str]] = {}
+    for name in names:
+        if parsed := parse_incident_name(name):
+            states.setdefault(parsed[:2], set()).add(parsed[2])
+    return tuple(
+        Incident(
+            kind=kind,
+            name=name,
+            told="told" in found,
+            over="over" in found,
+            over_told="overtold" in found,
+        )
+        for (kind, name), found in sorted(states.items())
+    )
+
+
+def with_spans(ledger: Ledger, spans: Mapping[tuple[Slot, int], Attempt]) -> Ledger:
+    """The ledger with the spans of intents that had to be read."""
+
+    def filled(wanted: Wanted) -> Wanted:
+        attempts = tuple(spans.get((wanted.slot, a.number), a) for a in wanted.attempts)
+        return replace(wanted, attempts=attempts)
+
+    return replace(
+        ledger,
+        bases=tuple(map(filled, ledger.bases)),
+        windows=tuple(map(filled, ledger.windows)),
+        snapshots=tuple(map(filled, ledger.snapshots)),
+    )
+
+
+def unread(ledger: Ledger) -> list[tuple[Slot, Attempt]]:
+    """The intents whose span is not known from any other attempt's key."""
+    return [
+        (wanted.slot, attempt)
+        for wanted in ledger.pending
+        for attempt in wanted.attempts
+        if attempt.span is None and attempt.export_id is None
+    ]
+
+
+def _bases(names: Iterable[str]) -> tuple[list[Wanted], set[str]]:
+    bases, defined = list[Wanted](), set[str]()
+    for slot, facts in _by_slot(parse_base_name(name) for name in sorted(names)):
+        if any(f.definition for f in facts):
+            defined.add(slot.name)
+        if wanted := _wanted(slot, facts):
+            bases.append(wanted)
+    return bases, defined
+
+
+def _by_slot(facts: Iterable[Fact | None]) -> Iterator[tuple[Slot, list[Fact]]]:
+    known = (fact for fact in facts if fact is not None)
+    # Keys are in order, so a slot's keys are neighbours.
+    for slot, same in groupby(known, key=lambda fact: fact.slot):
+        yield slot, list(same)
+
+
+def _wanted(slot: Slot, facts: Iterable[Fact]) -> Wanted | None:
+    """Of each attempt what the furthest record says: intent, then started, then its outcome."""
+    attempts: dict[int, Attempt] = {}
+    for fact in facts:
+        if (new := fact.attempt) is None:
+            continue
+        old = attempts.get(new.number)
+        if old is None or _progress(new) > _progress(old):
+            attempts[new.number] = new
+    if not attempts:
+        return None
+    return Wanted(slot=slot, attempts=tuple(attempts[n] for n in sorted(attempts)))
+
+
+def _progress(attempt: Attempt) -> int:
+    if attempt.outcome is not None:
+        # Two ticks can judge the same export at the same time; proof weighs more than doubt.
+        return 2 if attempt.spoilt else 3
+    return 1 if attempt.export_id else 0
+
+
+def _verified_span(wanted: Wanted) -> Window | Snapshot | None:
+    return next((a.span for a in wanted.attempts if a.outcome == "verified"), None)
+
+
+def _extend(runs: list[Run], span: Window, cuts: set[datetime]) -> None:
+    if runs and runs[-1].window.stop == span.start and span.start not in cuts:
+        joined = Window(start=runs[-1].window.start, stop=span.stop)
+        runs[-1] = Run(window=joined, count=runs[-1].count + 1)
+    else:
+        runs.append(Run(window=span))

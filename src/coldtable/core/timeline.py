@@ -1,0 +1,54 @@
+"""What verified exports add up to: chains, coverage, and the gaps between."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import pairwise
+
+from coldtable.model import Snapshot, Window
+from coldtable.model_archive import Chain, Ledger, Run, Timeline
+
+
+def timeline(bases: Iterable[datetime], runs: Iterable[Run]) -> Timeline:
+    """The timeline of one TableId: ``bases`` are the moments of verified full exports.
+
+    ``runs`` must be cut at the bases: a base joins a run that begins exactly at its moment, and a
+    run joins the next that begins where it stops. A base inside a run does not help it, because
+    a window can only be applied whole, to the state at its start.
+    """
+    ordered = sorted(runs)
+    chains = tuple(_chain(base, ordered) for base in sorted(set(bases)))
+    coverage = _merged(chains)
+    gaps = tuple(
+        Window(start=before.stop, stop=after.start) for before, after in pairwise(coverage)
+    )
+    return Timeline(chains=chains, coverage=coverage, gaps=gaps)
+
+
+def ledger_timeline(ledger: Ledger) -> Timeline:
+    """The timeline of what a ledger holds as verified."""
+    spans = [w.span for w in (*ledger.bases, *ledger.snapshots) if w.verified]
+    return timeline((s.moment for s in spans if isinstance(s, Snapshot)), ledger.runs)
+
+
+def _chain(base: datetime, runs: Sequence[Run]) -> Chain:
+    end, count = base, 0
+    starts = [run.window.start for run in runs]
+    while (at := bisect_left(starts, end)) < len(runs) and starts[at] == end:
+        # Of several that begin here the one that reaches furthest.
+        best = max((r for r in runs[at:] if r.window.start == end), key=lambda r: r.window.stop)
+        end, count = best.window.stop, count + best.count
+    return Chain(base=base, end=end, windows=count)
+
+
+def _merged(chains: Sequence[Chain]) -> tuple[Window, ...]:
+    merged: list[Window] = []
+    for chain in chains:
+        if merged and chain.base <= merged[-1].stop:
+            stop = max(merged[-1].stop, chain.end)
+            merged[-1] = Window(start=merged[-1].start, stop=stop)
+        else:
+            merged.append(Window(start=chain.base, stop=chain.end))
+    return tuple(merged)
