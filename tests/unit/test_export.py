@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from threading import Barrier
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from coldtable.core.prefix import DEFAULT_TEMPLATE
 from coldtable.errors import AccessDenied, NothingExported, PartialError, Throttled
-from coldtable.model import ExportStatus, MomentRule, Settings
+from coldtable.model import Export, ExportRequest, ExportStatus, MomentRule, Settings
 from coldtable.ops.export import export_tables, report_error
 from coldtable.ops.follow import failure_of, follow_exports
 from coldtable.testing.fakes import FakeExporter
@@ -61,6 +62,28 @@ def test_one_failure_does_not_stop_the_others(dynamodb: FakeExporter) -> None:
     ]
     assert "update-continuous-backups --table-name plain" in report.failed[1].hint
     assert isinstance(report_error(report), PartialError)
+
+
+class _Together(FakeExporter):
+    """Starts an export only when as many starts as there are tables wait for it."""
+
+    def __init__(self, tables: int) -> None:
+        super().__init__(NOON)
+        self._all_here = Barrier(tables, timeout=5)
+
+    def start(self, request: ExportRequest) -> Export:
+        self._all_here.wait()
+        return super().start(request)
+
+
+def test_tables_are_exported_at_the_same_time() -> None:
+    """Many tables wait for AWS together; the report still has them in the order of the settings."""
+    names = [f"table-{n:02}" for n in range(10)]
+    dynamodb = _Together(len(names))
+    for name in names:
+        dynamodb.add_table(name)
+    report = export_tables(settings(*names), names, MOMENT, dynamodb, NOON)
+    assert [line.table for line in report.started] == names
 
 
 def test_the_same_run_twice_is_one_export(dynamodb: FakeExporter) -> None:
