@@ -37,6 +37,7 @@ class Policy:
     how long a window is, 15 minutes to 24 hours; ``full_every`` after how long a chain gets a new
     full export. ``rpo`` is how old the newest restore point may be. ``scheduled`` tells that the
     nightly schedule starts this table's snapshots, so the tick need not unless they are late.
+    ``attempts`` is how often in a row an export may fail before somebody is told.
     """
 
     mode: Mode
@@ -49,6 +50,7 @@ class Policy:
     prefix_template: str
     pause: Pause | None = None
     scheduled: bool = False
+    attempts: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,22 +39,12 @@ def parse_settings(path: str, parameters: Mapping[str, str]) -> Settings:
     Raises ``ParameterMissing`` or ``ParameterInvalid`` for one problem, ``ConfigError`` that lists
     them for several. Nothing missing or malformed becomes a default.
     """
-    if not parameters:
-        raise ParameterMissing(
-            f"There are no parameters under {path}",
-            hint="Check the path, the account and the region; coldtable deploy writes them",
-        )
-    found = _Reader(path, parameters)
+    found = Reader(path, parameters)
     bucket = found.read(BUCKET, parse_bucket, "")
-    tables = found.attempt(lambda: _table_names(path, parameters), tuple[str, ...]())
-    day = found.read(DAY, parse_day, None)
-    hour = found.read(HOUR, _number_up_to(23), 0)
-    minute = found.read(MINUTE, _number_up_to(59), 0)
-    second = found.read(SECOND, _number_up_to(59), 0)
-    zone = found.read(ZONE, parse_zone, ZoneInfo("UTC"), default=DEFAULT_ZONE)
+    tables = found.table_names()
+    rule = found.rule()
     template = found.read(PREFIX, check_template, "", default=DEFAULT_TEMPLATE)
     found.raise_problems()
-    rule = MomentRule(day=day, at=time(hour, minute, second), zone=zone)
     return Settings(path=path, bucket=bucket, tables=tables, rule=rule, prefix_template=template)
 
 
@@ -123,17 +113,47 @@ def parse_bucket(text: str) -> str:
     return name
 
 
-class _Reader:
-    """Reads parameters one by one, keeps the problems for the end, and stands in for them."""
+class Reader:
+    """Reads parameters one by one, keeps the problems for the end, and stands in for them.
+
+    Raises ``ParameterMissing`` at once if there are none at all.
+    """
 
     def __init__(self, path: str, parameters: Mapping[str, str]) -> None:
+        if not parameters:
+            raise ParameterMissing(
+                f"There are no parameters under {path}",
+                hint="Check the path, the account and the region; coldtable deploy writes them",
+            )
         self._path = path
         self._parameters = parameters
         self._problems: list[ConfigError] = []
 
+    def rule(self, *, needed: bool = True) -> MomentRule:
+        """The moments; midnight of each day if they are not ``needed`` and not there."""
+        default = None if needed else "0"
+        day = self.read(DAY, parse_day, None, default=default)
+        hour = self.read(HOUR, _number_up_to(23), 0, default=default)
+        minute = self.read(MINUTE, _number_up_to(59), 0, default=default)
+        second = self.read(SECOND, _number_up_to(59), 0, default=default)
+        zone = self.read(ZONE, parse_zone, ZoneInfo("UTC"), default=DEFAULT_ZONE)
+        return MomentRule(day=day, at=time(hour, minute, second), zone=zone)
+
+    def table_names(self, *, needed: bool = True) -> tuple[str, ...]:
+        """The tables of ``TABLE_NAMES`` or ``TEST_TABLE_NAME``."""
+        if not needed and not {TABLES, TABLE} & self._parameters.keys():
+            return ()
+        found = self.attempt(lambda: _table_names(self._path, self._parameters), None)
+        return found or ()
+
+    def add(self, problem: ConfigError) -> None:
+        """Keep one more problem."""
+        self._problems.append(problem)
+
     def read(
         self, name: str, parse: Callable[[str], T], stand_in: T, *, default: str | None = None
     ) -> T:
+        """The parameter of that name, or ``default``, as ``parse`` understands it."""
         value = self._parameters.get(name, default)
         if value is None:
             self._problems.append(_missing(self._path, name))
@@ -141,6 +161,7 @@ class _Reader:
         return self.attempt(lambda: _named(self._path, name, parse, value), stand_in)
 
     def attempt(self, parse: Callable[[], T], stand_in: T) -> T:
+        """What ``parse`` gives; its problem is kept."""
         try:
             return parse()
         except ConfigError as problem:
@@ -148,6 +169,7 @@ class _Reader:
             return stand_in
 
     def raise_problems(self) -> None:
+        """Raise what was kept: the one problem, or a ``ConfigError`` that lists several."""
         if self._problems:
             headline = f"parameters under {self._path} cannot be used"
             raise all_together(self._problems, headline)

@@ -1,0 +1,293 @@
+"""Which tables are kept, and how: from the parameters under a path to a policy per table.
+
+A value is taken from ``policies/<table>``, else from the table's tag (its mode alone), else from
+``POLICY``, else from the simple parameters, else it is the default; each keeps where it is from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import NamedTuple, cast
+from urllib.parse import urlsplit
+
+from coldtable.core.policy_fields import FIELDS, PAUSE, TABLE_NAME, read_fields
+from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
+from coldtable.core.settings import BUCKET, PREFIX, TABLE, TABLES, Reader, parse_bucket
+from coldtable.errors import ParameterInvalid, ParameterMissing
+from coldtable.model import Destination, View
+from coldtable.model_policy import TAG, Configuration, Mode, Pause, Policy, Selection, Value
+
+POLICY = "POLICY"
+POLICIES = "policies/"
+HEARTBEAT = "HEARTBEAT_URL"
+
+# The tag's value that keeps a table out.
+OFF = "off"
+DEFAULT = "default"
+
+_FIELDS_ARE = (
+    "docs/configuration.md lists the fields; to check a file before it is uploaded: "
+    "coldtable config validate --file FILE"
+)
+
+
+def parse_configuration(path: str, parameters: Mapping[str, str]) -> Configuration:
+    """The configuration that ``parameters`` (name below ``path`` to value) spell.
+
+    Without ``POLICY`` and ``policies/…`` it is the plain snapshot of the simple parameters, with
+    the same demands as ``parse_settings``. Raises ``ParameterMissing`` or ``ParameterInvalid`` for
+    one problem, ``ConfigError`` that lists them for several.
+    """
+    found = Reader(path, parameters)
+    read = _read_policies(found, path, parameters)
+    selection = Selection(
+        names=_strings(read.policy, "tables"),
+        exclude=_strings(read.policy, "exclude"),
+        tagged=read.policy.get("tagged") is True,
+    )
+    rule = found.rule(needed=read.good and (selection.tagged or _may_be_snapshot(read)))
+    scheduled = _scheduled(found, read, selection)
+    defaults = _defaults(found, read)
+    url = found.read(HEARTBEAT, _parse_url, "") if HEARTBEAT in parameters else None
+    found.raise_problems()
+    return Configuration(
+        path=path,
+        selection=selection,
+        defaults=defaults,
+        tables={
+            table: {
+                field: Value(value=value, origin=f"{path}/{POLICIES}{table}")
+                for field, value in own.items()
+            }
+            for table, own in read.tables.items()
+        },
+        rule=rule,
+        scheduled=scheduled,
+        heartbeat_url=url,
+        attempts=_number(defaults, "failures_before_alert"),
+    )
+
+
+def policy_for(configuration: Configuration, table: str, tag: str | None = None) -> Policy | None:
+    """How the table of this name is kept; ``None`` if it is not covered.
+
+    ``tag`` is the value of its tag ``coldtable``, ``None`` if it has none or nobody looked.
+    """
+    if not is_covered(configuration, table, tag):
+        return None
+    values = values_for(configuration, table, tag)
+    mode = Mode(_text(values, "mode"))
+    return Policy(
+        mode=mode,
+        rule=configuration.rule,
+        every=timedelta(minutes=_number(values, "every_minutes")),
+        full_every=timedelta(days=_number(values, "full_every_days")),
+        view=View(_text(values, "view")),
+        rpo=timedelta(minutes=_number(values, "rpo_minutes")),
+        to=Destination(
+            bucket=_text(values, "bucket"),
+            owner=_text(values, "bucket_owner") or None,
+            key=_text(values, "kms_key") or None,
+        ),
+        prefix_template=_text(values, "prefix"),
+        pause=_pause(values),
+        scheduled=mode is Mode.SNAPSHOT and table in configuration.scheduled,
+        attempts=_number(values, "failures_before_alert"),
+    )
+
+
+def is_covered(configuration: Configuration, table: str, tag: str | None = None) -> bool:
+    """Whether the table is kept: who states its mode says so, or names it, or a glob means it."""
+    if table in configuration.scheduled or "mode" in configuration.tables.get(table, {}):
+        return True
+    selection = configuration.selection
+    if selection.tagged and (meant := read_tag(tag)):
+        return meant != OFF
+    return matches(selection.names, table) and not matches(selection.exclude, table)
+
+
+def is_left_out(configuration: Configuration, table: str, tag: str | None = None) -> bool:
+    """Whether somebody wants the table not to be kept, so that nobody need hear of it."""
+    if is_covered(configuration, table, tag):
+        return False
+    selection = configuration.selection
+    return matches(selection.exclude, table) or (selection.tagged and read_tag(tag) == OFF)
+
+
+def expected_tables(configuration: Configuration) -> tuple[str, ...]:
+    """The tables that the configuration names one by one, so that each must exist; sorted."""
+    names = {name for name in configuration.selection.names if not _is_glob(name)}
+    names |= {name for name, own in configuration.tables.items() if "mode" in own}
+    names -= {name for name in names if not is_covered(configuration, name)}
+    return tuple(sorted(names | set(configuration.scheduled)))
+
+
+def needs_listing(configuration: Configuration) -> bool:
+    """Whether only the list of all tables tells which ones are kept: there are globs, or tags."""
+    return configuration.selection.tagged or any(map(_is_glob, configuration.selection.names))
+
+
+def matches(patterns: Iterable[str], table: str) -> bool:
+    """Whether one of the names or globs means the table."""
+    return any(fnmatchcase(table, pattern) for pattern in patterns)
+
+
+def read_tag(tag: str | None) -> str | None:
+    """``snapshot``, ``continuous`` or ``off``, however it is capitalised; ``None`` for all else."""
+    meant = (tag or "").strip().lower()
+    return meant if meant in (*Mode, OFF) else None
+
+
+def values_for(
+    configuration: Configuration, table: str, tag: str | None = None
+) -> dict[str, Value]:
+    """Every value that counts for the table, and where each is from."""
+    values = dict(configuration.defaults)
+    if configuration.selection.tagged and (meant := read_tag(tag)) in tuple(Mode):
+        values["mode"] = Value(value=meant, origin=f"the tag {TAG}")
+    own = configuration.tables.get(table, {})
+    if "enabled" in own:
+        # Another pause's reason is not this one's.
+        values = {name: value for name, value in values.items() if name not in PAUSE}
+    values.update(own)
+    if "rpo_minutes" not in values:
+        values["rpo_minutes"] = _default_rpo(configuration, values)
+    return values
+
+
+def _default_rpo(configuration: Configuration, values: Mapping[str, Value]) -> Value:
+    if _text(values, "mode") == Mode.CONTINUOUS:
+        minutes = 2 * _number(values, "every_minutes") + 60
+        return Value(value=minutes, origin=f"{DEFAULT}: 2 x every_minutes + 60")
+    days = 31 if configuration.rule.day else 1
+    return Value(value=days * 1440 + 120, origin=f"{DEFAULT}: {days} d + 2 h")
+
+
+def _pause(values: Mapping[str, Value]) -> Pause | None:
+    if values["enabled"].value:
+        return None
+    since = datetime.fromisoformat(_text(values, "since"))
+    return Pause(
+        since=since.astimezone(UTC), reason=_text(values, "reason"), by=_text(values, "by")
+    )
+
+
+class _Read(NamedTuple):
+    """What the policies' JSON says. When it is not ``good``, no parameter is called missing that
+    a better JSON might have made needless."""
+
+    path: str
+    parameters: Mapping[str, str]
+    policy: Mapping[str, object]
+    tables: Mapping[str, Mapping[str, object]]
+    good: bool
+
+
+def _read_policies(found: Reader, path: str, parameters: Mapping[str, str]) -> _Read:
+    policy, tables, good = dict[str, object](), dict[str, Mapping[str, object]](), True
+    for name in sorted(parameters):
+        if problem := _misnamed(name):
+            found.add(ParameterInvalid(f"{path}/{name}: {problem}", hint="Rename or delete it"))
+            good = False
+        elif name == POLICY or name.startswith(POLICIES):
+            fields, problems = read_fields(parameters[name], in_policy=name == POLICY)
+            for problem in problems:
+                found.add(ParameterInvalid(f"{path}/{name}: {problem}", hint=_FIELDS_ARE))
+            good = good and not problems
+            if name == POLICY:
+                policy = fields
+            else:
+                tables[name.removeprefix(POLICIES)] = fields
+    return _Read(path, parameters, policy, tables, good)
+
+
+def _misnamed(name: str) -> str | None:
+    """What is wrong with a name that looks as if it meant a policy."""
+    first, _, table = name.partition("/")
+    if first.lower() not in ("policy", "policies") or name == POLICY:
+        return None
+    if f"{first}/" != POLICIES or not table:
+        return f"nobody reads it: the names are {POLICY} and {POLICIES}<table>"
+    return None if re.fullmatch(TABLE_NAME, table) else f"{table!r} cannot be a table name"
+
+
+def _may_be_snapshot(read: _Read) -> bool:
+    modes = {own.get("mode") for own in read.tables.values()}
+    return Mode.SNAPSHOT in modes | {read.policy.get("mode", Mode.SNAPSHOT)}
+
+
+def _scheduled(found: Reader, read: _Read, selection: Selection) -> tuple[str, ...]:
+    """The tables of the nightly schedule; they are needed if nothing else says what is kept."""
+    selects = (
+        selection.names or selection.tagged or any("mode" in own for own in read.tables.values())
+    )
+    needed = read.good and not selects
+    if needed and POLICY in read.parameters and not {TABLES, TABLE} & read.parameters.keys():
+        found.add(
+            ParameterMissing(
+                f"Nothing below {read.path} says which tables are kept",
+                hint=f"Name them in {TABLES} or in the tables of {POLICY}, set tagged there, or "
+                f"give a table its mode in {POLICIES}<table>",
+            )
+        )
+        needed = False
+    return found.table_names(needed=needed)
+
+
+def _defaults(found: Reader, read: _Read) -> dict[str, Value]:
+    """What counts for a table that says nothing itself."""
+    path, simple = read.path, dict[str, Value]()
+    if BUCKET in read.parameters or (read.good and "bucket" not in read.policy):
+        bucket = found.read(BUCKET, parse_bucket, "")
+        simple["bucket"] = Value(value=bucket, origin=f"{path}/{BUCKET}")
+    template = found.read(PREFIX, check_template, "", default=DEFAULT_TEMPLATE)
+    origin = f"{path}/{PREFIX}" if PREFIX in read.parameters else DEFAULT
+    simple["prefix"] = Value(value=template, origin=origin)
+    built_in = {
+        field.name: Value(value=field.value, origin=DEFAULT)
+        for field in FIELDS
+        if field.value is not None and not field.in_policy
+    }
+    stated = {
+        field.name: Value(value=read.policy[field.name], origin=f"{path}/{POLICY}")
+        for field in FIELDS
+        if field.name in read.policy and not field.in_policy
+    }
+    return {**built_in, **simple, **stated}
+
+
+def _parse_url(text: str) -> str:
+    """An address that can be called. It is as good as a password, so no error shows it."""
+    try:
+        parts = urlsplit(text.strip())
+        good = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise ParameterInvalid(
+            "the value is not a web address", hint="It looks like https://example.com/ping/me"
+        )
+    return text.strip()
+
+
+def _is_glob(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
+# The values' types were checked when they were read; these only tell the type checker.
+
+
+def _strings(fields: Mapping[str, object], name: str) -> tuple[str, ...]:
+    found = fields.get(name)
+    return tuple(map(str, found)) if isinstance(found, list) else ()
+
+
+def _text(values: Mapping[str, Value], name: str) -> str:
+    return str(values[name].value) if name in values else ""
+
+
+def _number(values: Mapping[str, Value], name: str) -> int:
+    return cast(int, values[name].value)
