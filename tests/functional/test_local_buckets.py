@@ -259,6 +259,23 @@ def test_a_key_that_is_off_or_elsewhere_fails_the_export(scene: Scene) -> None:
     assert scene.outcome(S3SseAlgorithm="KMS") == "COMPLETED"
 
 
+def test_a_bucket_may_lie_in_another_region(scene: Scene) -> None:
+    """Plain, and with a key, which must be one of the bucket's region. [DOC-REQ]"""
+    far = f"far-{scene.account}"
+    scene.boto("s3", region="eu-west-1").create_bucket(
+        Bucket=far, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    scene.may(
+        {"Effect": "Allow", "Action": WRITES, "Resource": f"arn:aws:s3:::{far}/*"},
+        {"Effect": "Allow", "Action": "kms:*", "Resource": "*"},
+    )
+    assert scene.outcome(S3Bucket=far) == "COMPLETED"
+    key = scene.boto("kms", region="eu-west-1").create_key()["KeyMetadata"]["Arn"]
+    request = {"S3Bucket": far, "S3SseAlgorithm": "KMS"}
+    assert scene.outcome(**request, S3SseKmsKeyId=key) == "COMPLETED"
+    assert scene.outcome(**request, S3SseKmsKeyId=_key(scene)) == "KmsNotFoundException"
+
+
 def test_a_bucket_s_default_key_counts_for_writing_and_reading(scene: Scene) -> None:
     """A role needs the right to the key to put into such a bucket, and to read from it."""
     key = _key(scene)

@@ -28,9 +28,9 @@ CHECKS: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"TableArn": ARN + "x"}, "TableNotFoundException", f"Table not found: {ARN}x"),
     (
-        {"TableArn": ARN.replace("eu-north-1", "us-east-1")},
+        {"TableArn": ARN.replace("eu-north-1", "us-east-1") + "x"},
         "TableNotFoundException",
-        f"Table not found: {ARN.replace('eu-north-1', 'us-east-1')}",
+        f"Table not found: {ARN.replace('eu-north-1', 'us-east-1')}x",
     ),
     (
         {"ExportFormat": "CSV"},
@@ -116,6 +116,13 @@ def test_rejections_carry_aws_s_texts(
     request = {"TableArn": ARN, "S3Bucket": "archive", **change}
     assert on.refused("ExportTableToPointInTime", **request) == (code, text)
     assert on.ask("ListExports") == {"ExportSummaries": []}
+
+
+def test_table_is_looked_up_in_the_endpoint_s_region(on: World) -> None:
+    """The region inside the ARN is ignored [QUIRKS]; what is exported tells its own."""
+    started = on.start(TableArn=ARN.replace("eu-north-1", "us-east-1"))
+    assert started["TableArn"] == ARN
+    assert started["ExportArn"].startswith(ARN)
 
 
 def test_pitr_off_is_told_before_anything_about_s3(world: World) -> None:
@@ -290,6 +297,18 @@ def test_limit_of_concurrent_exports(small: World) -> None:
     small.control("exports", release=True)
     small.finish(arn)
     assert small.export()["ExportStatus"] == "COMPLETED"
+
+
+def test_continuous_backups_may_be_asked_for_ten_times_a_second(small: World) -> None:
+    """[MODEL]. The eleventh call within the second is one too many."""
+    for _ in range(3):
+        for _ in range(10):
+            small.ask("DescribeContinuousBackups", TableName="test")
+        assert small.refused("DescribeContinuousBackups", TableName="test") == (
+            "ThrottlingException",
+            "Rate exceeded",
+        )
+        small.clock.forward(1.1)
 
 
 def test_burst_is_throttled_and_refused_calls_count(small: World) -> None:

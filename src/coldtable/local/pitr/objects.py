@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import quote
 from xml.etree import ElementTree
 
@@ -63,7 +64,7 @@ class Bucket:
     ) -> None:
         self.name = name
         self._inner = inner
-        self._caller = caller
+        self._scope = caller.scope
         self._access_key = None if as_root else caller.access_key
         self._owner = {"x-amz-expected-bucket-owner": owner} if owner else {}
 
@@ -115,24 +116,37 @@ class Bucket:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Reply:
-        """One request on an object (or, with an empty key, on the bucket)."""
+        """One request on an object (or, with an empty key, on the bucket).
+
+        The bucket may lie in another region [DOC-REQ]: S3 says where, and is asked there.
+        """
         path = f"/{quote(self.name, safe='')}"
         if key:
             path += "/" + quote(key, safe="/~-._")
-        reply = await self._inner.call(
-            self._caller.scope,
-            "s3",
-            method,
-            path,
-            query=query,
-            headers={**self._owner, **(headers or {})},
-            body=body,
-            access_key=self._access_key,
-        )
+        sent = {**self._owner, **(headers or {})}
+        reply = await self._ask(method, path, query, sent, body)
+        region = _header(reply, "x-amz-bucket-region")
+        if reply.status == 301 and region:
+            self._scope = replace(self._scope, region=region)
+            reply = await self._ask(method, path, query, sent, body)
         # CompleteMultipartUpload may answer 200 with an error in its body.
         if reply.status >= 300 or reply.body[:200].lstrip().startswith(b"<Error"):
             raise _refused(reply)
         return reply
+
+    async def _ask(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
+        return await self._inner.call(
+            self._scope,
+            "s3",
+            method,
+            path,
+            query=query,
+            headers=headers,
+            body=body,
+            access_key=self._access_key,
+        )
 
 
 class Upload:
