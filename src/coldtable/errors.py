@@ -50,6 +50,13 @@ class NothingExported(ColdtableError):
     retryable = True
 
 
+class NotCovered(ColdtableError):
+    """The archive cannot rebuild the table as it was at that instant."""
+
+    code = "NotCovered"
+    exit_code = 4
+
+
 class DamagedError(ColdtableError):
     """Bytes are missing or wrong."""
 

@@ -74,6 +74,12 @@ def iso(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds")
 
 
+def exact_iso(moment: datetime) -> str:
+    """The same with milliseconds (or microseconds) where there are any."""
+    whole = "seconds" if not moment.microsecond else "milliseconds"
+    return moment.isoformat(timespec=whole if moment.microsecond % 1000 == 0 else "microseconds")
+
+
 def with_token(request: ExportRequest, attempt: int) -> ExportRequest:
     """The request with the ClientToken that is the same if and only if all of it is the same."""
     table, to = request.table, request.to

@@ -1,0 +1,89 @@
+"""Find the exports of an archive by looking at its objects: no catalog, and no AWS API but S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from coldtable.core.archive import (
+    EXPORT_ID,
+    SUMMARY,
+    Archive,
+    ArchivedExport,
+    Unfinished,
+    Unreadable,
+    in_order,
+)
+from coldtable.core.manifest import check_md5, check_sum, parse_files, parse_summary
+from coldtable.errors import DamagedError, NotFound
+from coldtable.ports import ObjectStore
+
+# Two small reads for each export, most of which is waiting for S3.
+_AT_A_TIME = 16
+
+
+def find_exports(store: ObjectStore, prefix: str = "") -> Archive:
+    """Every export below ``prefix``, of any table, wherever it was copied to; without its files.
+
+    Reads each ``manifest-summary.json`` and holds it against its MD5. One that is damaged keeps
+    nobody from the others; an export without a summary is told as unfinished.
+    """
+    summaries, folders = [], dict[str, str]()
+    for entry in store.entries(prefix):
+        folder, _, name = entry.key.rpartition("/")
+        if name == SUMMARY:
+            summaries.append(entry.key)
+        for found, export_id in _export_folders(folder):
+            folders[found] = export_id
+    for key in summaries:
+        folders.pop(key.rpartition("/")[0], None)
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        read = list(threads.map(lambda key: _read_summary(store, key), summaries))
+    return Archive(
+        exports=in_order(e for e in read if isinstance(e, ArchivedExport)),
+        unreadable=tuple(e for e in read if isinstance(e, Unreadable)),
+        unfinished=tuple(
+            Unfinished(folder=folder, export_id=folders[folder]) for folder in sorted(folders)
+        ),
+    )
+
+
+def load_files(store: ObjectStore, export: ArchivedExport) -> ArchivedExport:
+    """The export with its data files, whose keys are those where they lie now.
+
+    Reads ``manifest-files.json`` and holds it against its MD5 and against the summary's count.
+    Raises ``DamagedError``, and ``NotFound`` if it is not there.
+    """
+    key = export.files_key
+    recorded = parse_files(key, read_with_md5(store, key))
+    check_sum(replace(export.manifest, files=recorded))
+    return export.with_files(recorded)
+
+
+def read_with_md5(store: ObjectStore, key: str) -> bytes:
+    """A manifest, held against the ``.md5`` object beside it [REAL-G]."""
+    body = b"".join(store.read(key))
+    check_md5(key, body, b"".join(store.read(key.removesuffix(".json") + ".md5")))
+    return body
+
+
+def _read_summary(store: ObjectStore, key: str) -> ArchivedExport | Unreadable:
+    try:
+        found = ArchivedExport(
+            manifest=parse_summary(key, read_with_md5(store, key)), summary_key=key
+        )
+        found.files_key  # noqa: B018  # a path that leads out of the archive is damage, too
+    except DamagedError as error:
+        return Unreadable(summary_key=key, reason=error.message)
+    except NotFound as error:
+        return Unreadable(summary_key=key, reason=error.message, missing=True)
+    return found
+
+
+def _export_folders(folder: str) -> Iterator[tuple[str, str]]:
+    """The folders on the way whose name is an export's id: ``…/AWSDynamoDB/<id>``."""
+    parts = folder.split("/")
+    for place, part in enumerate(parts, 1):
+        if EXPORT_ID.fullmatch(part):
+            yield "/".join(parts[:place]), part
