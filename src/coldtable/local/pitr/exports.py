@@ -12,7 +12,7 @@ from .backups import Backups, History
 from .constraints import Member
 from .records import IN_PROGRESS, ExportRecord
 from .settings import PitrSettings
-from .tables import TableView
+from .tables import TableSeam, TableView
 from .tokens import Conflict, Tokens, fingerprint
 
 REMEMBERED_SECONDS = 90 * 86_400
@@ -37,12 +37,14 @@ class Exports:
         settings: PitrSettings,
         clock: Callable[[], float],
         backups: Backups,
+        seam: TableSeam | None,
         start: Start,
     ) -> None:
         self._inner = inner
         self._settings = settings
         self._clock = clock
         self._backups = backups
+        self._seam = seam
         self._start = start
         self._records: dict[str, ExportRecord] = {}
         self._tokens = Tokens()
@@ -84,6 +86,14 @@ class Exports:
             raise ApiError(
                 "PointInTimeRecoveryUnavailableException",
                 f"Point in time recovery is not enabled for table '{table.name}'",
+            )
+        if request.get("FilterSpecification"):
+            await export_request.check_filter(
+                self._inner,
+                caller.scope,
+                table.name,
+                request["FilterSpecification"],
+                supported=self._seam is not None,
             )
         span = export_request.span(request, history, self._settings, self._clock())
         self._check_limit(caller.scope)

@@ -13,6 +13,9 @@ IN_PROGRESS = "IN_PROGRESS"
 COMPLETED = "COMPLETED"
 FAILED = "FAILED"
 
+# Members that show themselves when they were sent, and only then [SCYLLA, QUIRKS].
+_ECHOED = ("S3Prefix", "S3BucketOwner", "S3SseKmsKeyId", "ExportType", "FilterSpecification")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportWindow:
@@ -105,7 +108,7 @@ class ExportRecord:
             "ExportFormat": self.export_format,
             "DestinationType": "S3",
         }
-        for name in ("S3Prefix", "S3BucketOwner", "S3SseKmsKeyId", "ExportType"):
+        for name in _ECHOED:
             if self.request.get(name) is not None:
                 shown[name] = self.request[name]
         if self.window is None:

@@ -15,6 +15,7 @@ from .manifest import FileLine
 from .objects import Bucket, S3Refused, Upload, encryption_headers
 from .records import COMPLETED, FAILED, ExportRecord
 from .settings import PitrSettings
+from .tables import Sift, TableSeam
 from .times import floor_millis, micros
 
 _MEGABYTE = 1_000_000
@@ -64,6 +65,7 @@ class Runner:
         settings: PitrSettings,
         clock: Callable[[], float],
         faults: Faults,
+        seam: TableSeam | None,
         put: Callable[[ExportRecord], None],
     ) -> None:
         self.gate = Gate(settings.export_seconds)
@@ -71,6 +73,7 @@ class Runner:
         self._settings = settings
         self._clock = clock
         self._faults = faults
+        self._seam = seam
         self._put = put
         self._pins: dict[str, tuple[str, int]] = {}
 
@@ -141,7 +144,7 @@ class Runner:
         self, record: ExportRecord, history: History, target: _Target, failure: Failure | None
     ) -> tuple[list[FileLine], int]:
         journal = history.journal
-        line = _line(record, journal.key_names)
+        line = _line(record, journal.key_names, self._sift(record))
         walk = writer.Pass(
             journal.keys(),
             journal.entry,
@@ -166,6 +169,10 @@ class Runner:
         if failure is not None:
             raise FailedOnDemand(failure)
         return files, sum(file.raw_bytes for file in walk.files)
+
+    def _sift(self, record: ExportRecord) -> Sift | None:
+        specification = record.request.get("FilterSpecification")
+        return self._seam.sift(specification) if self._seam and specification else None
 
 
 class _Target:
@@ -229,16 +236,17 @@ async def overwrite(
     await upload.complete()
 
 
-def _line(record: ExportRecord, key_names: tuple[str, ...]) -> lines.Line:
+def _line(record: ExportRecord, key_names: tuple[str, ...], sift: Sift | None) -> lines.Line:
     window = record.window
     if window is None:
-        return lines.full(record.bound, record.export_format)
+        return lines.full(record.bound, record.export_format, sift)
     return lines.incremental(
         micros(window.start),
         micros(window.stop),
         key_names,
         record.export_format,
         old=window.view == "NEW_AND_OLD_IMAGES",
+        sift=sift,
     )
 
 

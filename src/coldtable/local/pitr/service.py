@@ -69,8 +69,10 @@ class PitrService:
         self._faults = Faults()
         self._throttle = Throttle(clock)
         self._backups = Backups(inner, self._settings, clock, tables)
-        self._exports = Exports(inner, self._settings, clock, self._backups, self._start_export)
-        self._runner = Runner(inner, self._settings, clock, self._faults, self._exports.put)
+        self._exports = Exports(
+            inner, self._settings, clock, self._backups, tables, self._start_export
+        )
+        self._runner = Runner(inner, self._settings, clock, self._faults, tables, self._exports.put)
         self._imports = Imports(inner, self._settings, clock, self._start_import)
         self._loader = Loader(
             inner,

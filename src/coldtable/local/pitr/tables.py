@@ -10,6 +10,18 @@ from ..interface import ApiError, Inner, Scope
 from .journal import Item
 
 
+class Sift(Protocol):
+    """A FilterSpecification. Called from a worker thread."""
+
+    def matches(self, item: Item) -> bool:
+        """Whether the item is in the export."""
+        ...
+
+    def cut(self, item: Item) -> Item:
+        """What the projection leaves of it."""
+        ...
+
+
 class TableSeam(Protocol):
     """What the launcher may offer beyond DynamoDB's API. All calls come from the event loop."""
 
@@ -31,6 +43,10 @@ class TableSeam(Protocol):
         ``table_id`` replaces the TableId of a table that an import has just made. A table that
         is gone meanwhile is no error.
         """
+        ...
+
+    def sift(self, specification: Mapping[str, Any]) -> Sift:
+        """The filter that a sound FilterSpecification means."""
         ...
 
 

@@ -169,6 +169,10 @@ class Tables:
         table = dynamodb._tables.get_scoped(scope.account, scope.region, table_name)
         return list(_items(table)) if table else []
 
+    def sift(self, specification: Mapping[str, Any]) -> Filter:
+        """The filter that a sound FilterSpecification means."""
+        return Filter(specification)
+
     def mark(
         self,
         scope: Scope,
@@ -189,6 +193,30 @@ class Tables:
             table.pop("RestoreSummary", None)
         else:
             table["RestoreSummary"] = dict(restore)
+
+
+class Filter:
+    """``pitr.tables.Sift`` on ministack's own reader of expressions."""
+
+    def __init__(self, specification: Mapping[str, Any]) -> None:
+        self._wanted = {
+            slot: specification[slot]
+            for slot in ("KeyConditionExpression", "FilterExpression")
+            if specification.get(slot)
+        }
+        self._projection = specification.get("ProjectionExpression") or ""
+        self._names = specification.get("ExpressionAttributeNames") or {}
+        self._values = specification.get("ExpressionAttributeValues") or {}
+
+    def matches(self, item: Item) -> bool:
+        return all(
+            dynamodb._evaluate_condition(text, item, self._values, self._names, slot=slot)
+            for slot, text in self._wanted.items()
+        )
+
+    def cut(self, item: Item) -> Item:
+        cut: Item = dynamodb._project_item(item, self._projection, self._names)
+        return cut
 
 
 def expire() -> int:

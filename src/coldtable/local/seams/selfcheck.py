@@ -95,6 +95,13 @@ _SIGNATURES: tuple[tuple[str, str, str, str], ...] = (
         "function_name duration_ms error throttle",
     ),
     ("dynamodb", _DYNAMODB, "handle_request", _HTTP),
+    (
+        "filters",
+        _DYNAMODB,
+        "_evaluate_condition",
+        "expr item attr_values attr_names slot",
+    ),
+    ("filters", _DYNAMODB, "_project_item", "item proj_expr attr_names"),
     ("journal", _DYNAMODB, "_set_item", "table pk_val sk_val item"),
     ("journal", _DYNAMODB, "_remove_item", "table pk_val sk_val"),
     ("journal", _DYNAMODB, "_items_replaced", "table"),
