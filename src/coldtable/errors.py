@@ -57,6 +57,13 @@ class NotCovered(ColdtableError):
     exit_code = 4
 
 
+class StaleError(ColdtableError):
+    """Coverage or the recovery point objective is missed."""
+
+    code = "Stale"
+    exit_code = 4
+
+
 class DamagedError(ColdtableError):
     """Bytes are missing or wrong."""
 
@@ -167,6 +174,12 @@ class Throttled(LimitReached):
     """AWS still throttled after every retry."""
 
     code = "Throttled"
+
+
+class Deferred(LimitReached):
+    """There is no time or no room left for it now; the next tick goes on with it."""
+
+    code = "Deferred"
 
 
 class ExportFailed(ColdtableError):

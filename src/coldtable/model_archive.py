@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from coldtable.model import Span, Window
+from coldtable.model import Export, Span, Window
 
 
 class SlotKind(StrEnum):
@@ -235,10 +235,23 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settle:
-    """An export has ended: prove it whole and note it, or note why it does not count."""
+    """An export has ended: prove it whole and note it, or note why it does not count.
+
+    ``export`` is DescribeExport's answer; ``None`` if AWS does not know the export any more.
+    """
 
     slot: Slot
     attempt: Attempt
+    export: Export | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """See whether the nightly schedule has started this snapshot; if so, it is ours to follow."""
+
+    slot: Slot
+    span: Span
     reason: str
 
 
@@ -260,7 +273,7 @@ class EndTable:
     reason: str
 
 
-Action = Start | Resume | Settle | MarkGap | EndTable
+Action = Start | Resume | Adopt | Settle | MarkGap | EndTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

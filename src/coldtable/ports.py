@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from coldtable.model import Export, ExportRequest, Pitr, Table
 
@@ -97,6 +97,39 @@ class Exporter(Protocol):
     def exports(self, table: Table) -> Iterator[str]:
         """The ARNs of the table's exports of the last 90 days, whoever started them, newest
         first [MODEL]."""
+        ...
+
+
+class TableDirectory(Protocol):
+    """Which tables there are, and what they are made of."""
+
+    def names(self) -> Iterator[str]:
+        """Every table's name in this account and region."""
+        ...
+
+    def tagged(self, tag: str) -> Mapping[str, str]:
+        """The tables that have this tag: name to the tag's value."""
+        ...
+
+    def definition(self, table: Table) -> Mapping[str, Any]:
+        """What a restore needs and no export holds, fit for JSON: ``table`` (DescribeTable),
+        ``ttl``, ``tags`` and ``pitr``."""
+        ...
+
+
+class Notifier(Protocol):
+    """Where people hear of incidents."""
+
+    def tell(self, subject: str, text: str) -> None:
+        """Send one message; ``subject`` has at most 100 characters of ASCII (SNS)."""
+        ...
+
+
+class Beacon(Protocol):
+    """A heartbeat for a monitor outside AWS."""
+
+    def beat(self, url: str) -> None:
+        """Call the URL; ``ServiceFailed`` if that does not work within seconds."""
         ...
 
 

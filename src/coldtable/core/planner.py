@@ -16,6 +16,7 @@ from coldtable.core.schedule import latest_moment
 from coldtable.model import Export, ExportStatus, Pitr, Snapshot, Table, Window
 from coldtable.model_archive import (
     Action,
+    Adopt,
     EndTable,
     Ledger,
     Limits,
@@ -99,14 +100,14 @@ def _settle(observed: Observation) -> Iterator[Settle]:
         for attempt in wanted.attempts:
             if not attempt.in_flight or attempt.export_id is None:
                 continue
+            export = observed.seen.get(attempt.export_id)
             if attempt.export_id in observed.forgotten:
                 reason = "AWS does not know the export any more"
+            elif export is None or export.status is ExportStatus.IN_PROGRESS:
+                continue
             else:
-                export = observed.seen.get(attempt.export_id)
-                if export is None or export.status is ExportStatus.IN_PROGRESS:
-                    continue
                 reason = f"the export is {export.status}"
-            yield Settle(slot=wanted.slot, attempt=attempt, reason=reason)
+            yield Settle(slot=wanted.slot, attempt=attempt, export=export, reason=reason)
 
 
 def _end_former(observed: Observation) -> Iterator[Action]:
@@ -173,13 +174,15 @@ def _snapshots(desk: _Desk) -> Iterator[Action]:
         moment = latest_moment(desk.policy.rule, moment - timedelta(seconds=1))
     for moment in reversed(missing):
         late = desk.now - moment >= LATE
+        slot, span = slot_of(SlotKind.SNAPSHOT, moment), Snapshot(moment=moment)
         if desk.policy.scheduled and not late:
-            desk.notes.append(f"the schedule starts the export of {iso_z(moment)}")
+            why = f"the schedule should have started the export of {iso_z(moment)} by now"
+            yield Adopt(slot=slot, span=span, reason=why)
             continue
         yield Start(
-            slot=slot_of(SlotKind.SNAPSHOT, moment),
+            slot=slot,
             attempt=1,
-            span=Snapshot(moment=moment),
+            span=span,
             reason=f"the moment {iso_z(moment)} has no export"
             + (", and its schedule is late" if desk.policy.scheduled else ""),
         )

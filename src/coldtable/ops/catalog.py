@@ -1,0 +1,110 @@
+"""The catalog in an archive's bucket: listed, read, and added to. Nothing is ever changed in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from coldtable.core.ledger import fold, fold_incidents, split_table_keys, unread, with_spans
+from coldtable.core.records import (
+    ROOT,
+    Home,
+    parse_record,
+    parse_request,
+    record_key,
+    stamp,
+)
+from coldtable.model import ExportRequest, Table
+from coldtable.model_archive import Attempt, Incident, Ledger, Slot
+from coldtable.ports import ObjectStore
+
+# PITR reaches back 35 days at most [DOC-PITR]: what is older is settled, one way or the other.
+HORIZON = timedelta(days=40)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heads:
+    """What the table folder of one table name holds: base names by TableId, and incidents."""
+
+    bases: dict[str, list[str]] = field(default_factory=dict)
+    incidents: tuple[Incident, ...] = ()
+
+
+class Catalog:
+    """The records in one object store."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self.store = store
+
+    def all_heads(self, account: str, region: str) -> dict[str, Heads]:
+        """The heads of every table of an account and region: one listing for all of them."""
+        folder = f"{ROOT}/table/{account}/{region}/"
+        keys: dict[str, list[str]] = {}
+        for key in self.store.keys(folder):
+            keys.setdefault(key.removeprefix(folder).split("/", 1)[0], []).append(key)
+        return {
+            name: _heads(Home(account=account, region=region, name=name), found)
+            for name, found in keys.items()
+        }
+
+    def heads(self, home: Home) -> Heads:
+        """The heads of one table name."""
+        return _heads(home, list(self.store.keys(home.table)))
+
+    def ledger(
+        self, home: Home, table_id: str, heads: Heads, since: datetime | None = None
+    ) -> Ledger:
+        """The ledger of one TableId, with windows and snapshots from ``since`` on (all, if
+        ``None``). The spans of intents that never got further are read."""
+        folder = home.log(table_id)
+        after = f"{folder}{stamp(since)}" if since else ""
+        names = (e.key.removeprefix(folder) for e in self.store.entries(folder, after=after))
+        found = fold(table_id, heads.bases.get(table_id, []), names)
+        spans = {
+            (slot, attempt.number): Attempt(
+                number=attempt.number, span=self.request(home, table_id, slot, attempt.number).span
+            )
+            for slot, attempt in unread(found)
+        }
+        return with_spans(found, spans) if spans else found
+
+    def request(self, home: Home, table_id: str, slot: Slot, attempt: int) -> ExportRequest:
+        """The request that an intent noted."""
+        return parse_request(*self._intent(home, table_id, slot, attempt))
+
+    def intended_at(self, home: Home, table_id: str, slot: Slot, attempt: int) -> datetime:
+        """When an intent was noted."""
+        return datetime.fromisoformat(self._intent(home, table_id, slot, attempt)[1]["at"])
+
+    def note(self, key: str, body: bytes) -> bool:
+        """Add a record; ``False`` if somebody has noted the same thing before."""
+        return self.store.put_new(key, body)
+
+    def read(self, key: str) -> dict[str, Any]:
+        """A record."""
+        return parse_record(key, b"".join(self.store.read(key)))
+
+    def _intent(
+        self, home: Home, table_id: str, slot: Slot, attempt: int
+    ) -> tuple[str, dict[str, Any]]:
+        key = record_key(home, table_id, slot, Attempt(number=attempt))
+        return key, self.read(key)
+
+
+def _heads(home: Home, keys: list[str]) -> Heads:
+    bases, incidents = split_table_keys(home, keys)
+    return Heads(bases=bases, incidents=fold_incidents(incidents))
+
+
+def former_ids(heads: Heads, table_id: str) -> Iterator[str]:
+    """The TableIds that had this name before and are not noted as gone."""
+    for other, names in heads.bases.items():
+        if other != table_id and "ended.json" not in names:
+            yield other
+
+
+def home_of(table: Table) -> Home:
+    """Where a table's records live."""
+    return Home.of(table)

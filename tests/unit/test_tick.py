@@ -1,0 +1,126 @@
+"""The tick over an AWS in memory: chains that grow, heal, break and begin anew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from coldtable.model import Snapshot, Window
+from tests.unit.ticking import DAY, HOUR, Night, policy
+
+
+def test_a_chain_begins_and_grows() -> None:
+    """First a full export at a whole second, then windows that start exactly where it is."""
+    night = Night()
+    night.run(6 * HOUR)
+    (chain,) = night.timeline().chains
+    assert chain.windows >= 4
+    spans = [request.span for request in night.aws.started]
+    assert isinstance(spans[0], Snapshot)
+    cursor = spans[0].moment
+    for span in spans[1:]:
+        assert isinstance(span, Window)
+        assert span.start == cursor
+        cursor = span.stop
+    assert night.timeline() == night.truth()
+    assert night.subjects == []
+
+
+def test_an_outage_is_caught_up_in_few_windows() -> None:
+    """After two days without a tick the missing windows are as few as the limits allow."""
+    night = Night()
+    night.run(3 * HOUR)
+    before = len(night.aws.started)
+    night.aws.pass_time(2 * DAY + 3 * HOUR + timedelta(minutes=20))
+    night.tick()
+    windows = [r.span for r in night.aws.started[before:]]
+    lengths = [w.stop - w.start for w in windows if isinstance(w, Window)]
+    assert len(lengths) == 3
+    assert lengths[:2] == [DAY, DAY]
+    night.run(HOUR)
+    assert night.timeline().gaps == ()
+    assert night.timeline() == night.truth()
+    assert night.subjects == ["coldtable: orders: stale", "coldtable: orders: over"]
+
+
+def test_a_failed_export_is_repeated_with_a_new_token() -> None:
+    """The same window again, other token and prefix; nobody is told of one failure."""
+    night = Night()
+    night.run(2 * HOUR)
+    night.aws.failures = ["S3AccessDenied"]
+    night.run(3 * HOUR)
+    spans = [r.span for r in night.aws.started]
+    twice = [s for s in spans if spans.count(s) == 2]
+    assert len(twice) == 2
+    first, second = (r for r in night.aws.started if r.span == twice[0])
+    assert first.token != second.token
+    assert second.prefix == first.prefix + "-a2"
+    assert night.timeline() == night.truth()
+    assert night.subjects == []
+
+
+def test_a_lasting_failure_is_told_once_and_once_when_it_is_over() -> None:
+    """A revoked bucket fails exports: one message, however long; one more when it is mended."""
+    night = Night()
+    night.run(2 * HOUR)
+    night.aws.bucket_open = False
+    night.run(20 * HOUR)
+    assert night.subjects == ["coldtable: orders: stale"] or night.subjects == [
+        "coldtable: orders: failing"
+    ]
+    night.aws.bucket_open = True
+    night.run(8 * HOUR)
+    assert night.subjects[1:] == ["coldtable: orders: over"]
+    assert night.timeline().gaps == ()
+    assert night.aws.paid_twice() == []
+
+
+def test_pitr_off_and_on_leaves_a_gap_and_begins_a_new_chain() -> None:
+    """What was written meanwhile is lost: a gap is noted, told, and a new full export follows."""
+    night = Night()
+    night.run(4 * HOUR)
+    end = night.timeline().newest
+    night.aws.switch_pitr("orders", on=False)
+    night.aws.switch_pitr("orders", on=True)
+    night.run(4 * HOUR)
+    found = night.timeline()
+    assert len(found.chains) == 2
+    assert [gap.start for gap in found.gaps] == [max(end or night.aws.now, found.gaps[0].start)]
+    assert night.subjects == ["coldtable: orders: history lost", "coldtable: orders: over"]
+    assert found == night.truth()
+
+
+def test_a_recreated_table_ends_its_chain_and_begins_another() -> None:
+    """The name is the same, the TableId is not: the old chain ends, people hear of it."""
+    night = Night()
+    night.run(4 * HOUR)
+    old = night.table.table_id
+    night.aws.drop("orders")
+    night.aws.pass_time(HOUR)
+    night.table = night.aws.create("orders")
+    night.run(4 * HOUR)
+    assert night.ledger(old).ended
+    assert len(night.timeline(old).chains) == 1
+    assert len(night.timeline().chains) == 1
+    assert night.subjects == ["coldtable: orders: history lost", "coldtable: orders: over"]
+
+
+def test_a_period_that_is_due_begins_a_chain_where_the_old_one_ends() -> None:
+    """After 30 days a new full export stands at a window's end: no gap, two chains."""
+    night = Night(policy(every=timedelta(hours=12), rpo=DAY))
+    night.run(31 * DAY, every=timedelta(hours=4))
+    found = night.timeline()
+    assert len(found.chains) == 2
+    assert found.gaps == ()
+    assert len(found.coverage) == 1
+    assert found == night.truth()
+
+
+def test_nothing_to_do_is_an_empty_plan() -> None:
+    """Right after everything is verified a tick plans nothing and starts nothing."""
+    night = Night()
+    night.run(5 * HOUR)
+    night.aws.pass_time(timedelta(minutes=1))
+    started = len(night.aws.started)
+    report = night.tick()
+    assert report.tables[0].plan.actions == ()
+    assert len(night.aws.started) == started
