@@ -36,11 +36,20 @@ class ParameterStore(Protocol):
     """The settings of one installation, below one path."""
 
     def read(self, path: str) -> Mapping[str, str]:
-        """Every parameter directly below ``path``: the last part of its name to its value.
+        """Every parameter below ``path``, at any depth: its name less the path to its value, like
+        ``POLICY`` and ``policies/orders``.
 
         SecureStrings are decrypted. Raises ``AccessDenied`` naming the action; a path with
         nothing below it is an empty mapping.
         """
+        ...
+
+
+class ParameterWriter(Protocol):
+    """Where the settings can be changed, one at a time."""
+
+    def put(self, name: str, value: str) -> None:
+        """Write the parameter of this full name, over any that is there."""
         ...
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -25,7 +25,7 @@ from coldtable.errors import (
 from coldtable.files import FileObjects
 from coldtable.local.process import EmbeddedAws
 from coldtable.model import ExportRequest, ExportStatus, Settings, Snapshot, View, Window
-from coldtable.ports import Entry, Exporter, ObjectStore, ParameterStore
+from coldtable.ports import Entry, Exporter, ObjectStore, ParameterStore, ParameterWriter
 from coldtable.testing.fakes import FakeExporter, FakeObjects, FakeParameters
 from tests.functional.conftest import Boto, client
 from tests.functional.installation import Installation
@@ -241,11 +241,16 @@ def test_an_incremental_export_is_what_was_asked_for(dynamo: Dynamo) -> None:
     assert not export.filtered
 
 
+class Parameters(ParameterStore, ParameterWriter, Protocol):
+    """Both sides of the settings."""
+
+
 @pytest.fixture(params=["fake", "aws"])
-def parameters(request: pytest.FixtureRequest, boto: Boto) -> ParameterStore:
-    """Twenty-five parameters below /c/one, one below /c/one/deeper, one below /c/two."""
+def parameters(request: pytest.FixtureRequest, boto: Boto) -> Parameters:
+    """Twenty-five parameters below /c/one, two deeper down there, one below /c/two."""
     values = {f"/c/one/NAME_{n:02}": f"value {n}" for n in range(25)}
-    values |= {"/c/one/deeper/HIDDEN": "x", "/c/two/OTHER": "y"}
+    values |= {"/c/one/policies/orders": "x", "/c/one/POLICY": "{}", "/c/two/OTHER": "y"}
+    values |= {"/c/one-more/OTHER": "y", "/c/one": "itself"}
     if request.param == "fake":
         return FakeParameters(values)
     ssm = boto("ssm")
@@ -255,8 +260,31 @@ def parameters(request: pytest.FixtureRequest, boto: Boto) -> ParameterStore:
     return SsmParameters(ssm)
 
 
-def test_every_parameter_of_the_path(parameters: ParameterStore) -> None:
-    """All pages are read (10 parameters a page), SecureStrings decrypted, other paths left out."""
+def test_every_parameter_below_the_path(parameters: Parameters) -> None:
+    """All pages are read (10 parameters a page), also what lies deeper, SecureStrings decrypted,
+    other paths left out; names are those below the path."""
     found = parameters.read("/c/one")
-    assert found == {f"NAME_{n:02}": f"value {n}" for n in range(25)}
+    plain = {f"NAME_{n:02}": f"value {n}" for n in range(25)}
+    assert found == {**plain, "policies/orders": "x", "POLICY": "{}"}
     assert parameters.read("/c/none") == {}
+
+
+def test_writing_a_parameter(parameters: Parameters) -> None:
+    """A new one appears, an old one changes, and nothing else does."""
+    before = dict(parameters.read("/c/one"))
+    parameters.put("/c/one/policies/users", "new")
+    parameters.put("/c/one/policies/orders", "old one")
+    parameters.put("/c/one/NAME_07", "still secret")
+    changed = {"policies/users": "new", "policies/orders": "old one", "NAME_07": "still secret"}
+    assert parameters.read("/c/one") == before | changed
+
+
+def test_a_secret_stays_one(boto: Boto) -> None:
+    """What was a SecureString is one after it was written, and a new parameter is none."""
+    ssm = boto("ssm")
+    ssm.put_parameter(Name="/c/SECRET", Value="old", Type="SecureString")
+    for name in ("/c/SECRET", "/c/PLAIN"):
+        SsmParameters(ssm).put(name, "new")
+    found = ssm.get_parameters(Names=["/c/SECRET", "/c/PLAIN"])["Parameters"]
+    types = {parameter["Name"]: parameter["Type"] for parameter in found}
+    assert types == {"/c/SECRET": "SecureString", "/c/PLAIN": "String"}

@@ -24,6 +24,7 @@ from coldtable.model_stack import (
     StackResource,
 )
 from coldtable.ops.deploy import Windows
+from coldtable.testing.fakes import FakeParameters
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 MADE_BUCKET = "coldtable-archivebucket-1"
@@ -109,8 +110,7 @@ class FakeCloud:
     # ports.ParameterStore
 
     def read(self, path: str) -> Mapping[str, str]:
-        inside = {n: v for n, v in self.settings.items() if n.rpartition("/")[0] == path}
-        return {name.rpartition("/")[2]: value for name, value in inside.items()}
+        return FakeParameters(self.settings).read(path)
 
     # ports.Buckets
 

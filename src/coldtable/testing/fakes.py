@@ -34,10 +34,14 @@ class FakeParameters:
         if path in self.denied:
             raise AccessDenied(f"Access denied: {path}", action="ssm:GetParametersByPath")
         return {
-            name.rsplit("/", 1)[1]: value
+            name.removeprefix(f"{path}/"): value
             for name, value in self.values.items()
-            if name.rsplit("/", 1)[0] == path
+            if name.startswith(f"{path}/")
         }
+
+    def put(self, name: str, value: str) -> None:
+        """See ``ports.ParameterWriter.put``."""
+        self.values[name] = value
 
 
 @dataclass
