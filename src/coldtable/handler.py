@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -20,9 +21,9 @@ from coldtable.aws.parameters import SsmParameters
 from coldtable.aws.session import AwsSession
 from coldtable.core.request import iso
 from coldtable.core.schedule import latest_moment
-from coldtable.core.settings import parse_path, parse_settings
+from coldtable.core.settings import has_policies, parse_path, parse_settings
 from coldtable.errors import ColdtableError, ParameterInvalid
-from coldtable.model import ExportReport, FailedTable, StartedExport
+from coldtable.model import ExportReport, FailedTable, Settings, StartedExport
 from coldtable.ops.export import AT_A_TIME, export_tables, report_error
 from coldtable.ports import Exporter, ParameterStore
 
@@ -54,14 +55,15 @@ def respond(
     exporter: Exporter,
     now: datetime,
 ) -> dict[str, Any]:
-    """Export every table of the settings at the latest moment of their rule.
+    """Export every table of the schedule at the latest moment of its rule, but those in
+    continuous mode and those that are paused.
 
     Returns ``{"statusCode": 200 or 500, "body": JSON}``; for the schedule, raises instead of 500.
     """
     by_schedule = event.get("source") == SCHEDULE
     try:
         path = parse_path(path)
-        settings = parse_settings(path, parameters.read(path))
+        settings, passed = _tonight(path, parameters.read(path))
         moment = latest_moment(settings.rule, _scheduled_time(event, now))
     except ColdtableError as error:
         log.error(error.message, extra={"code": error.code, "hint": error.hint})
@@ -71,10 +73,25 @@ def respond(
     log.info(
         "run", extra={"moment": iso(moment), "tables": settings.tables, "bucket": settings.bucket}
     )
+    for table, reason in passed.items():
+        log.info("table skipped", extra={"table": table, "reason": reason})
     report = export_tables(settings, settings.tables, moment, exporter, now)
     if by_schedule and (problem := report_error(report)):
         raise problem
-    return _response(500, _mixed(report)) if report.failed else _response(200, _success(report))
+    status, body = (500, _mixed(report)) if report.failed else (200, _success(report))
+    if passed:
+        body["skipped"] = [{"tableName": t, "reason": why} for t, why in passed.items()]
+    return _response(status, body)
+
+
+def _tonight(path: str, found: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    """What to export, and why the schedule's other tables are passed over."""
+    if not has_policies(found):
+        return parse_settings(path, found), {}
+    # Only who has policies pays for their modules at a cold start. Without any both ways agree.
+    from coldtable.core.policy import nightly, parse_configuration
+
+    return nightly(parse_configuration(path, found))
 
 
 def _scheduled_time(event: dict[str, Any], now: datetime) -> datetime:

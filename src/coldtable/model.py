@@ -6,6 +6,7 @@ The words are those of ``docs/concepts.md``: one word, one meaning.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
@@ -162,13 +163,21 @@ class MomentRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the parameters under the path say, checked and complete."""
+    """What a run of snapshots goes by, checked and complete.
+
+    ``apart`` holds the destinations and prefix templates of the tables that have their own.
+    """
 
     path: str
     bucket: str
     tables: tuple[str, ...]
     rule: MomentRule
     prefix_template: str
+    apart: Mapping[str, tuple[Destination, str]] = field(default_factory=dict)
+
+    def place_of(self, table: str) -> tuple[Destination, str]:
+        """Where the table's exports go, and the template of their prefixes."""
+        return self.apart.get(table) or (Destination(bucket=self.bucket), self.prefix_template)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,3 +172,59 @@ def test_the_log_has_table_and_export(
     assert started["exportArn"] == dynamodb.made[0].arn
     assert failed["table"] == "users"
     assert failed["code"] == "TableNotFound"
+
+
+def test_the_tables_of_the_tick_are_passed_over(
+    parameters: FakeParameters, dynamodb: FakeExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A table in continuous mode and a paused one are not exported; log and response say why."""
+    parameters.values[f"{PATH}/TABLE_NAMES"] = "orders,users,carts"
+    parameters.values[f"{PATH}/policies/users"] = '{"mode": "continuous"}'
+    parameters.values[f"{PATH}/policies/carts"] = json.dumps(
+        {"enabled": False, "reason": "it moves", "since": "2026-11-01T00:00:00Z", "by": "ann"}
+    )
+    with caplog.at_level(logging.INFO, "coldtable"):
+        status, body = run(SCHEDULED, parameters, dynamodb)
+    assert status == 200
+    assert body["message"] == "1 export started"
+    reasons = {
+        "users": "it is kept in continuous mode, by the tick",
+        "carts": "it is paused since 2026-11-01T00:00:00Z by ann: it moves",
+    }
+    assert {line["tableName"]: line["reason"] for line in body["skipped"]} == reasons
+    logged = [r.__dict__ for r in caplog.records if r.getMessage() == "table skipped"]
+    assert {line["table"]: line["reason"] for line in logged} == reasons
+    assert [export.table_arn.rsplit("/", 1)[1] for export in dynamodb.made] == ["orders"]
+
+
+def test_a_night_with_nothing_to_do(parameters: FakeParameters, dynamodb: FakeExporter) -> None:
+    """Where all tables are the tick's, a night starts nothing, and is no failure."""
+    parameters.values[f"{PATH}/POLICY"] = '{"mode": "continuous"}'
+    status, body = run(SCHEDULED, parameters, dynamodb)
+    assert (status, body["message"], body["exports"]) == (200, "0 exports started", [])
+    assert [line["tableName"] for line in body["skipped"]] == ["orders", "users"]
+    assert not dynamodb.made
+
+
+def test_each_table_goes_where_its_policy_says(
+    parameters: FakeParameters, dynamodb: FakeExporter
+) -> None:
+    """Bucket, owner, key and prefix are the table's own; the other tables keep the common ones."""
+    dynamodb.add_table("users")
+    key = "1234abcd-12ab-34cd-56ef-1234567890ab"
+    own = {"bucket": "far-away", "bucket_owner": "222222222222", "kms_key": key, "prefix": "x"}
+    parameters.values[f"{PATH}/policies/users"] = json.dumps(own)
+    assert run(SCHEDULED, parameters, dynamodb)[0] == 200
+    orders, users = sorted(dynamodb.made, key=lambda export: export.table_arn)
+    assert (orders.bucket, orders.owner, orders.key) == ("archive", None, None)
+    assert orders.prefix == "2026/11/23/orders"
+    assert (users.bucket, users.owner, users.key) == ("far-away", "222222222222", key)
+    assert users.prefix == "x"
+
+
+def test_a_policy_that_makes_no_sense(parameters: FakeParameters, dynamodb: FakeExporter) -> None:
+    """It ends the run with its path, and is never taken for the default."""
+    parameters.values[f"{PATH}/POLICY"] = '{"every_minutes": 5}'
+    with pytest.raises(ParameterInvalid, match=r"POLICY: \$.every_minutes: 5 is less than 15"):
+        run(SCHEDULED, parameters, dynamodb)
+    assert not dynamodb.made

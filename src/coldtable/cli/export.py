@@ -11,13 +11,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from coldtable.cli.context import Context, print_table
+from coldtable.core.policy import nightly, parse_configuration, settings_for
 from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
 from coldtable.core.request import iso
 from coldtable.core.schedule import latest_moment
 from coldtable.core.settings import (
     parse_bucket,
     parse_path,
-    parse_settings,
     parse_table_names,
     parse_zone,
 )
@@ -47,7 +47,8 @@ def export(
     Parameters
     ----------
     tables
-        The tables to export; without any, all that the parameters name.
+        The tables to export; without any, all that the schedule exports: those that the
+        parameters name, less those that are paused or in continuous mode.
     at
         The moment, with its offset (2026-11-01T03:00+09:00), or `latest`. Without it, the moment
         that the schedule would export now; with --bucket, the latest.
@@ -69,7 +70,7 @@ def export(
     else:
         if timezone or prefix_template:
             raise UsageError("--timezone and --prefix-template go with --bucket")
-        settings = _stored_settings(context, parse_path(parameter_path))
+        settings = _stored_settings(context, parse_path(parameter_path), tables)
         moment = moment if at else latest_moment(settings.rule, now)
     exporter = _exporter(context)
     report = export_tables(
@@ -103,11 +104,18 @@ def _parse_moment(at: str | None) -> datetime | None:
     return moment.astimezone(UTC)
 
 
-def _stored_settings(context: Context, path: str) -> Settings:
+def _stored_settings(context: Context, path: str, tables: Sequence[str]) -> Settings:
     from coldtable.aws.parameters import SsmParameters
 
     store: ParameterStore = SsmParameters(context.session.client("ssm"))
-    return parse_settings(path, store.read(path))
+    configuration = parse_configuration(path, store.read(path))
+    if tables:
+        # Whoever names a table means it, whatever its mode is and though it is paused.
+        return settings_for(configuration, tables)
+    settings, passed = nightly(configuration)
+    for table, reason in passed.items():
+        context.note(f"{table}: not exported: {reason}")
+    return settings
 
 
 def _adhoc_settings(

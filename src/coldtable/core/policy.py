@@ -15,9 +15,17 @@ from urllib.parse import urlsplit
 
 from coldtable.core.policy_fields import FIELDS, PAUSE, TABLE_NAME, read_fields
 from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
-from coldtable.core.settings import BUCKET, PREFIX, TABLE, TABLES, Reader, parse_bucket
+from coldtable.core.settings import (
+    BUCKET,
+    POLICY_NAMES,
+    PREFIX,
+    TABLE,
+    TABLES,
+    Reader,
+    parse_bucket,
+)
 from coldtable.errors import ParameterInvalid, ParameterMissing
-from coldtable.model import Destination, View
+from coldtable.model import Destination, Settings, View
 from coldtable.model_policy import TAG, Configuration, Mode, Pause, Policy, Selection, Value
 
 POLICY = "POLICY"
@@ -80,6 +88,7 @@ def policy_for(configuration: Configuration, table: str, tag: str | None = None)
         return None
     values = values_for(configuration, table, tag)
     mode = Mode(_text(values, "mode"))
+    to, template = _place(values)
     return Policy(
         mode=mode,
         rule=configuration.rule,
@@ -87,16 +96,52 @@ def policy_for(configuration: Configuration, table: str, tag: str | None = None)
         full_every=timedelta(days=_number(values, "full_every_days")),
         view=View(_text(values, "view")),
         rpo=timedelta(minutes=_number(values, "rpo_minutes")),
-        to=Destination(
-            bucket=_text(values, "bucket"),
-            owner=_text(values, "bucket_owner") or None,
-            key=_text(values, "kms_key") or None,
-        ),
-        prefix_template=_text(values, "prefix"),
+        to=to,
+        prefix_template=template,
         pause=_pause(values),
         scheduled=mode is Mode.SNAPSHOT and table in configuration.scheduled,
         attempts=_number(values, "failures_before_alert"),
     )
+
+
+def nightly(configuration: Configuration) -> tuple[Settings, dict[str, str]]:
+    """What the nightly schedule exports, and why it passes over the other tables of its own.
+
+    It does not look at tags: a table that it names and that is continuous by its tag alone is
+    exported by both.
+    """
+    tables, passed = list[str](), dict[str, str]()
+    for table in configuration.scheduled:
+        policy = policy_for(configuration, table)
+        if policy and policy.mode is Mode.CONTINUOUS:
+            passed[table] = "it is kept in continuous mode, by the tick"
+        elif policy and policy.pause:
+            passed[table] = paused_text(policy.pause)
+        else:
+            tables.append(table)
+    return settings_for(configuration, tables), passed
+
+
+def settings_for(configuration: Configuration, tables: Iterable[str]) -> Settings:
+    """The settings for a snapshot of these tables, whatever their mode is."""
+    names = tuple(tables)
+    to, template = _place(configuration.defaults)
+    shared = (Destination(bucket=to.bucket), template)
+    places = {name: _place(values_for(configuration, name)) for name in names}
+    return Settings(
+        path=configuration.path,
+        bucket=to.bucket,
+        tables=names,
+        rule=configuration.rule,
+        prefix_template=template,
+        apart={name: place for name, place in places.items() if place != shared},
+    )
+
+
+def paused_text(pause: Pause) -> str:
+    """Since when, by whom and why."""
+    by = f" by {pause.by}" if pause.by else ""
+    return f"it is paused since {pause.since:%Y-%m-%dT%H:%M:%SZ}{by}: {pause.reason}"
 
 
 def is_covered(configuration: Configuration, table: str, tag: str | None = None) -> bool:
@@ -166,6 +211,15 @@ def _default_rpo(configuration: Configuration, values: Mapping[str, Value]) -> V
     return Value(value=days * 1440 + 120, origin=f"{DEFAULT}: {days} d + 2 h")
 
 
+def _place(values: Mapping[str, Value]) -> tuple[Destination, str]:
+    to = Destination(
+        bucket=_text(values, "bucket"),
+        owner=_text(values, "bucket_owner") or None,
+        key=_text(values, "kms_key") or None,
+    )
+    return to, _text(values, "prefix")
+
+
 def _pause(values: Mapping[str, Value]) -> Pause | None:
     if values["enabled"].value:
         return None
@@ -207,7 +261,7 @@ def _read_policies(found: Reader, path: str, parameters: Mapping[str, str]) -> _
 def _misnamed(name: str) -> str | None:
     """What is wrong with a name that looks as if it meant a policy."""
     first, _, table = name.partition("/")
-    if first.lower() not in ("policy", "policies") or name == POLICY:
+    if first.lower() not in POLICY_NAMES or name == POLICY:
         return None
     if f"{first}/" != POLICIES or not table:
         return f"nobody reads it: the names are {POLICY} and {POLICIES}<table>"

@@ -23,7 +23,7 @@ _MOMENT = (
     "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?"
     "(Z|[+-][0-9]{2}:[0-9]{2})"
 )
-_LINE = r"[^\u0000-\u001f\u007f]{1,256}"
+_LINE = r"[^\u0000-\u001f\u007f\ud800-\udfff]{1,256}"
 
 # Fields that only mean something together with ``enabled``, in the parameter that has it.
 PAUSE = ("enabled", "reason", "since", "by")

@@ -10,23 +10,24 @@ from uuid import UUID
 
 from coldtable.core.prefix import render_prefix
 from coldtable.errors import MomentNotRestorable, PitrDisabled
-from coldtable.model import Destination, ExportRequest, Pitr, Settings, Snapshot, Table, Window
+from coldtable.model import ExportRequest, Pitr, Settings, Snapshot, Table, Window
 
 
 def export_request(
     settings: Settings, table: Table, moment: datetime, attempt: int = 1
 ) -> ExportRequest:
-    """The full export of ``table`` at ``moment`` (UTC, whole second) into the settings' bucket.
+    """The full export of ``table`` at ``moment`` (UTC, whole second) to where the settings say.
 
     ``attempt`` counts the exports of this very state that AWS accepted and then failed: a replay
     of a failed one's token only returns the failed one [QUIRKS].
     """
-    prefix = prefix_of(settings.prefix_template, table, moment.astimezone(settings.rule.zone))
+    to, template = settings.place_of(table.name)
+    prefix = prefix_of(template, table, moment.astimezone(settings.rule.zone))
     return with_token(
         ExportRequest(
             table=table,
             span=Snapshot(moment=moment),
-            to=Destination(bucket=settings.bucket),
+            to=to,
             prefix=prefix,
             token="",
         ),

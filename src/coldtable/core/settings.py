@@ -22,6 +22,9 @@ TABLES = "TABLE_NAMES"
 ZONE = "TIMEZONE"
 PREFIX = "S3_PREFIX_TEMPLATE"
 
+# The first part of every name that means a policy, or looks as if it did.
+POLICY_NAMES = ("policy", "policies")
+
 DEFAULT_ZONE = "Asia/Tokyo"
 
 # Stricter than the API's own pattern, which lets upper case pass and then fails the export
@@ -46,6 +49,11 @@ def parse_settings(path: str, parameters: Mapping[str, str]) -> Settings:
     template = found.read(PREFIX, check_template, "", default=DEFAULT_TEMPLATE)
     found.raise_problems()
     return Settings(path=path, bucket=bucket, tables=tables, rule=rule, prefix_template=template)
+
+
+def has_policies(parameters: Mapping[str, str]) -> bool:
+    """Whether there is more to read than the simple parameters: see ``core.policy``."""
+    return any(name.partition("/")[0].lower() in POLICY_NAMES for name in parameters)
 
 
 def parse_path(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from coldtable.core.policy import parse_configuration
 from coldtable.core.settings import parse_settings
 from coldtable.errors import CheckFailed, ColdtableError
 from coldtable.model_stack import Code, Finding
@@ -108,7 +109,9 @@ def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: Paramete
     """The function reads these: they must make sense, and mean this stack's tables and bucket."""
     path = outputs["ParameterPath"]
     try:
-        settings = parse_settings(path, parameters.read(path))
+        found = parameters.read(path)
+        settings = parse_settings(path, found)
+        parse_configuration(path, found)
     except ColdtableError as problem:
         return Finding(
             subject=f"parameters below {path}", found=problem.message, ok=False, hint=problem.hint
