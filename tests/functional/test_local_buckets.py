@@ -170,6 +170,22 @@ def test_conditions_of_another_account_s_policy(
     assert scene.across() == outcome
 
 
+def test_a_bucket_s_deny_holds_for_its_root_too(aws: EmbeddedAws, scene: Scene) -> None:
+    """Nobody deletes, but the root can take the policy away; faults are no business of policies."""
+    s3 = scene.boto("s3")
+    s3.put_object(Bucket=scene.own, Key="k", Body=b"1")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": ["s3:DeleteObject", "s3:GetObject"]}
+    s3.put_bucket_policy(
+        Bucket=scene.own, Policy=document({**deny, "Resource": f"arn:aws:s3:::{scene.own}/*"})
+    )
+    with pytest.raises(ClientError, match=":root is not authorized to perform: s3:DeleteObject"):
+        s3.delete_object(Bucket=scene.own, Key="k")
+    aws.fault(object={"bucket": scene.own, "key": "k", "how": "flip", "account": scene.account})
+    s3.delete_bucket_policy(Bucket=scene.own)
+    assert s3.get_object(Bucket=scene.own, Key="k")["Body"].read() == b"\xce"
+    s3.delete_object(Bucket=scene.own, Key="k")
+
+
 def test_the_owner_must_be_named_and_right(scene: Scene) -> None:
     """Without S3BucketOwner it is the caller's own account (UNVERIFIED); a wrong one is refused."""
     scene.theirs_allows(scene.role)

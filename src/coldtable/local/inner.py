@@ -19,6 +19,7 @@ from ministack.services import dynamodb
 from .interface import ApiError, Caller, Reply, Scope
 from .seams import dynamodb as dynamodb_seam
 from .seams import iam
+from .seams import s3 as s3_seam
 
 
 class AsgiInner:
@@ -85,8 +86,13 @@ class AsgiInner:
             "client": ("127.0.0.1", 1),
             "server": ("127.0.0.1", 1),
         }
+
+        async def ask() -> Reply:
+            s3_seam.inside.set(access_key is None)
+            return await _exchange(asgi, body)
+
         # A task of its own: ministack keeps the caller in context variables.
-        return await asyncio.create_task(_exchange(asgi, body))
+        return await asyncio.create_task(ask())
 
     def deny_reason(self, caller: Caller, action: str, resource: str) -> str | None:
         return contextvars.Context().run(_deny_reason, caller, action, resource)

@@ -1,12 +1,14 @@
 """S3: who may reach another account's bucket, whose bucket it must be, and KMS keys.
 
 ministack asks another account's bucket policy about the caller's root, so that a policy that names
-a role lets nobody in; it does not compare ``x-amz-expected-bucket-owner``, and it encrypts with any
-key, for anybody. [docs: S3, bucket owner condition; S3, server-side encryption with KMS keys]
+a role lets nobody in; it lets the own account's root pass a Deny, does not compare
+``x-amz-expected-bucket-owner``, and encrypts with any key, for anybody. [docs: S3, bucket owner
+condition; S3, server-side encryption with KMS keys; IAM, the root user and bucket policies]
 """
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,13 +17,16 @@ from ministack.core import iam_actions, iam_evaluator, responses
 from ministack.core.router import extract_access_key_id
 from ministack.services import s3
 
-from . import s3_keys
+from . import iam, s3_keys
 
 Answer = tuple[int, dict[str, str], bytes]
 
 _EXPECTED_OWNER = "x-amz-expected-bucket-owner"
 _ALGORITHM = "x-amz-server-side-encryption"
 _KEY_ID = "x-amz-server-side-encryption-aws-kms-key-id"
+
+# True while the emulator itself asks as an account's root: no policy stops it.
+inside: contextvars.ContextVar[bool] = contextvars.ContextVar("coldtable_inside", default=False)
 
 
 def install() -> None:
@@ -65,9 +70,7 @@ def _policy_s_decision(
     if not policy or principal is None:
         return "ImplicitDeny"
     path = f"/{bucket}/{key}" if key else f"/{bucket}"
-    reads = method in ("GET", "HEAD")
-    action = iam_actions._s3_action(method, path, query)
-    action = f"s3:{action or ('GetObject' if reads else 'PutObject')}"
+    action = _action(method, path, query)
     with responses.request_scope(owner, responses.get_region()):
         keys = iam_actions.s3_service_context(action, query, path, headers)
         public = s3._public_access_blocked(owner, bucket, "RestrictPublicBuckets") and (
@@ -85,6 +88,11 @@ def _policy_s_decision(
     )
     decision = str(iam_evaluator.evaluate_resource_policy(policy, context).decision)
     return "ImplicitDeny" if public and decision == "Allow" else decision
+
+
+def _action(method: str, path: str, query: Mapping[str, Any]) -> str:
+    found = iam_actions._s3_action(method, path, query)
+    return f"s3:{found or ('GetObject' if method in ('GET', 'HEAD') else 'PutObject')}"
 
 
 def _principal(headers: Mapping[str, str], query: Mapping[str, Any], account: str) -> Any:
@@ -112,15 +120,21 @@ def _dispatching(original: Callable[..., Answer]) -> Callable[..., Answer]:
             return original(method, bucket, key, headers, body, query_params)
         if headers.get(_EXPECTED_OWNER, owner) != owner:
             return _refusal("AccessDenied", "Access Denied", 403, bucket, key)
-        if not key or not ministack.AUTH:
+        if not ministack.AUTH or inside.get():
             return original(method, bucket, key, headers, body, query_params)
         # By now the request stands in the account of the bucket's owner.
         account = iam_evaluator.caller_arn().split(":")[4]
+        principal = _principal(headers, query_params, account)
+        is_root = principal is not None and principal.policies is None and account == owner
+        # The root can always mend the policy itself.
+        if is_root and "policy" not in query_params:
+            asked = (owner, bucket, key, method, query_params, account, headers)
+            if _policy_s_decision(*asked) == "Deny":
+                return _denied_root(principal.arn, method, bucket, key, query_params)
+        if not key:
+            return original(method, bucket, key, headers, body, query_params)
         request = s3_keys.Use(
-            principal=_principal(headers, query_params, account),
-            bucket=bucket,
-            key=key,
-            region=s3.bucket_region(bucket),
+            principal=principal, bucket=bucket, key=key, region=s3.bucket_region(bucket)
         )
         for action, key_id in _uses(method, bucket, headers, query_params):
             refused = s3_keys.refusal(request, action, key_id)
@@ -134,6 +148,14 @@ def _dispatching(original: Callable[..., Answer]) -> Callable[..., Answer]:
         return answer
 
     return dispatch
+
+
+def _denied_root(arn: str, method: str, bucket: str, key: str, query: Mapping[str, Any]) -> Answer:
+    path = f"{bucket}/{key}" if key else bucket
+    action = _action(method, f"/{path}", query)
+    resource = f"arn:aws:s3:::{path}"
+    text = iam.denial_text("s3", action, arn, resource, explicit=True, by="resource")
+    return _refusal("AccessDenied", text, 403, bucket, key)
 
 
 def _uses(
