@@ -65,7 +65,7 @@ $(LAMBDA_READY): constraints.txt pyproject.toml
 
 lock:
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
-		--extra local --group dev pyproject.toml -o constraints.txt
+		--extra archive --extra local --group dev pyproject.toml -o constraints.txt
 
 clean:
 	rm -rf $(VENV) $(LAMBDA_VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

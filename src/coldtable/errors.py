@@ -71,6 +71,22 @@ class DamagedError(ColdtableError):
     exit_code = 5
 
 
+class ItemInvalid(DamagedError):
+    """A value is not one that DynamoDB could hold. ``path`` leads to it: ``address.lines[2]``."""
+
+    code = "ItemInvalid"
+
+    def __init__(self, what: str, *, path: str = "") -> None:
+        super().__init__(f"{path or 'The item'}: {what}")
+        self.what = what
+        self.path = path
+
+    def within(self, outer: str) -> ItemInvalid:
+        """The same error, seen from further out."""
+        inner = self.path
+        return ItemInvalid(self.what, path=f"{outer}{'' if inner[:1] in ('[', '') else '.'}{inner}")
+
+
 class ConfigError(ColdtableError):
     """The configuration is missing or wrong."""
 
