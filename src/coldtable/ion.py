@@ -62,7 +62,7 @@ def _member(name: str, read: Callable[[Any], Any], held: Any) -> Any:
 
 
 def _value(held: Any) -> dict[str, Any]:
-    kind = getattr(held, "ion_type", None)
+    kind: Any = getattr(held, "ion_type", None)
     notes = [note.text for note in getattr(held, "ion_annotations", ())]
     if notes:
         return _set(held, notes)

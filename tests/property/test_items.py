@@ -89,7 +89,7 @@ def test_boto3_agrees(item: dict[str, Any]) -> None:
     def theirs(value: Any) -> Any:
         match value:
             case Binary():
-                return bytes(value)
+                return value.value
             case list():
                 return [theirs(v) for v in value]
             case dict():
@@ -112,7 +112,7 @@ def test_boto3_agrees(item: dict[str, Any]) -> None:
                 return {kind: {name: wire(v) for name, v in held.items()}}
         return value
 
-    read = TypeDeserializer().deserialize
+    read: Callable[[Any], Any] = TypeDeserializer().deserialize
     assert decode(item) == {name: theirs(read(wire(v))) for name, v in item.items()}
 
 
