@@ -103,8 +103,8 @@ def test_every_field() -> None:
 @pytest.mark.parametrize(
     ("fields", "day", "rpo"),
     [
-        ({}, "0", timedelta(days=1, hours=2)),
-        ({}, "31", timedelta(days=31, hours=2)),
+        ({}, "0", timedelta(days=1, hours=5)),
+        ({}, "31", timedelta(days=31, hours=5)),
         ({"rpo_minutes": 2000}, "0", timedelta(minutes=2000)),
         ({"mode": "continuous"}, "0", timedelta(hours=3)),
         ({"mode": "continuous", "every_minutes": 15}, "0", timedelta(minutes=90)),
@@ -112,7 +112,7 @@ def test_every_field() -> None:
     ],
 )
 def test_how_old_a_restore_point_may_be(fields: dict[str, Any], day: str, rpo: timedelta) -> None:
-    """Unless stated: two windows and an hour, or the rule's longest period and two hours."""
+    """Unless stated: two windows and an hour, or the rule's longest period and five hours."""
     assert kept(configured(fields, BACKUP_DAY_STR=day), "orders").rpo == rpo
 
 

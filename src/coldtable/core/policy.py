@@ -207,8 +207,10 @@ def _default_rpo(configuration: Configuration, values: Mapping[str, Value]) -> V
     if _text(values, "mode") == Mode.CONTINUOUS:
         minutes = 2 * _number(values, "every_minutes") + 60
         return Value(value=minutes, origin=f"{DEFAULT}: 2 x every_minutes + 60")
+    # The newest snapshot is a period old when the next one's moment comes. A schedule may start it
+    # three hours later (planner.LATE), and the export takes its time.
     days = 31 if configuration.rule.day else 1
-    return Value(value=days * 1440 + 120, origin=f"{DEFAULT}: {days} d + 2 h")
+    return Value(value=days * 1440 + 300, origin=f"{DEFAULT}: {days} d + 5 h")
 
 
 def _place(values: Mapping[str, Value]) -> tuple[Destination, str]:

@@ -89,7 +89,7 @@ FIELDS = (
         "whole",
         "how old the newest restore point may be before the table is stale",
         "continuous: twice `every_minutes`, and an hour; snapshot: a day (or 31, with a day of "
-        "the month), and two hours",
+        "the month), and five hours",
         lowest=15,
         highest=527_040,
     ),
