@@ -52,7 +52,7 @@ def test_the_simple_parameters_are_a_nightly_snapshot() -> None:
         every=timedelta(hours=1),
         full_every=timedelta(days=30),
         view=View.NEW_AND_OLD_IMAGES,
-        rpo=timedelta(days=1, hours=2),
+        rpo=timedelta(days=1, hours=5),
         to=Destination(bucket="archive-bucket"),
         prefix_template="{date:%Y/%m/%d}/{table}",
         pause=None,
