@@ -92,6 +92,8 @@ class ConfigError(ColdtableError):
 
     code = "Config"
     exit_code = 10
+    # Of several problems, each.
+    problems: Sequence[ColdtableError] = ()
 
 
 def all_together(problems: Sequence[ColdtableError], headline: str) -> ColdtableError:
@@ -100,7 +102,9 @@ def all_together(problems: Sequence[ColdtableError], headline: str) -> Coldtable
         return problems[0]
     lines = "\n".join(f"  - {problem.message}" for problem in problems)
     hints = dict.fromkeys(problem.hint for problem in problems if problem.hint)
-    return ConfigError(f"{len(problems)} {headline}:\n{lines}", hint="\n".join(hints))
+    error = ConfigError(f"{len(problems)} {headline}:\n{lines}", hint="\n".join(hints))
+    error.problems = tuple(problems)
+    return error
 
 
 class ParameterMissing(ConfigError):
@@ -157,6 +161,12 @@ class TableNotFound(NotFound):
     """The table does not exist in this account and region."""
 
     code = "TableNotFound"
+
+
+class NoPolicy(NotFound):
+    """No policy covers the table."""
+
+    code = "NoPolicy"
 
 
 class BucketNotFound(NotFound):

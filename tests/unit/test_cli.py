@@ -10,7 +10,7 @@ import pytest
 from coldtable import __version__
 from coldtable.cli.app import main
 
-COMMANDS = ["deploy", "destroy", "export", "demo", "local"]
+COMMANDS = ["deploy", "destroy", "export", "pause", "resume", "config", "demo", "local"]
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +73,13 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["export", "orders", "--profile", "nobody"], 10, "nobody"),
         (["deploy", "--table", "orders", "--day", "32"], 2, "--day must be 0"),
         (["deploy", "--table", "orders", "--at", "25:00"], 2, "'25:00' is not a time of day"),
+        (["pause", "orders"], 2, "--reason"),
+        (["pause", "orders", "--reason", " "], 2, "--reason ' ' is not one line"),
+        (["resume", "orders", "--reason", "x", "--by", "a\nb"], 2, "--by 'a\\nb' is not one"),
+        (["pause", "orders", "--reason", "x"], 10, "No AWS region is set"),
+        (["config", "validate", "--table", "orders"], 2, "--table goes with --file"),
+        (["config", "validate", "--parameter-path", "x"], 10, "'x' is not a parameter path"),
+        (["config", "show", "orders"], 10, "No AWS region is set"),
         (["local", "--port", "70000"], 2, "70000"),
         (["local", "--clock", "1999-01-01"], 1, "the clock only moves forward"),
     ],

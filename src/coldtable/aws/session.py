@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.session import Session
 
 from coldtable.aws.errors import translated
+
+if TYPE_CHECKING:
+    from types_boto3_sts import STSClient
 
 # botocore's defaults changed between releases (DynamoDB 4 attempts, others 3), so ours are
 # explicit. Export calls throttle after about 20 quick ones [QUIRKS]. Ten attempts take a minute of
@@ -56,3 +59,9 @@ class AwsSession:
                 aws_secret_access_key=secret_key,
                 config=self._config,
             )
+
+    def caller(self) -> str:
+        """The ARN of whoever the credentials belong to: STS tells it without any permission."""
+        sts: STSClient = self.client("sts")
+        with translated("sts"):
+            return sts.get_caller_identity()["Arn"]

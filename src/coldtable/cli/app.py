@@ -14,12 +14,14 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 import coldtable
+from coldtable.cli.config import config
 from coldtable.cli.context import Context, Output
 from coldtable.cli.demo import demo
 from coldtable.cli.deploy import deploy
 from coldtable.cli.destroy import destroy
 from coldtable.cli.export import export
 from coldtable.cli.local import local
+from coldtable.cli.pause import pause, resume
 from coldtable.errors import ColdtableError
 
 GLOBAL = Group("Global options", sort_key=9)
@@ -37,7 +39,7 @@ app = App(
 )
 
 # Their modules import the AWS SDK only when they run: `coldtable --help` need not wait for it.
-for command in (deploy, destroy, export, demo, local):
+for command in (deploy, destroy, export, pause, resume, config, demo, local):
     app.command(command)
 
 
