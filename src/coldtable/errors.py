@@ -215,6 +215,24 @@ class ExportFailed(ColdtableError):
     retryable = True
 
 
+class ImportFailed(ColdtableError):
+    """AWS accepted the import and then failed it, or it brought less than it should have."""
+
+    code = "ImportFailed"
+
+
+class ItemRefused(ColdtableError):
+    """DynamoDB does not take an item as the archive holds it."""
+
+    code = "ItemRefused"
+
+
+class Different(ColdtableError):
+    """What was restored is not what the archive holds."""
+
+    code = "Different"
+
+
 class StackFailed(ColdtableError):
     """CloudFormation could not bring the stack to the wanted state."""
 

@@ -6,12 +6,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.session import Session
 
 from coldtable.aws.errors import translated
 
 if TYPE_CHECKING:
     from types_boto3_sts import STSClient
+    from coldtable.aws.signing import Signer
 
 # botocore's defaults changed between releases (DynamoDB 4 attempts, others 3), so ours are
 # explicit. Export calls throttle after about 20 quick ones [QUIRKS]. Ten attempts take a minute of
@@ -65,3 +67,28 @@ class AwsSession:
         sts: STSClient = self.client("sts")
         with translated("sts"):
             return sts.get_caller_identity()["Arn"]
+
+    def signer(self, service: str) -> Signer:
+        """What signs requests to ``service`` outside of the SDK, as its client would."""
+        from botocore.httpsession import get_cert_path
+
+        from coldtable.aws.signing import Signer
+
+        client, (access_key, secret_key) = self.client(service), self._keys
+        with translated(service):
+            found = (
+                Credentials(access_key, secret_key)
+                if access_key and secret_key
+                else self._session.get_credentials()
+            )
+
+        def credentials() -> ReadOnlyCredentials | None:
+            with translated(service):
+                return found.get_frozen_credentials() if found else None
+
+        return Signer(
+            endpoint=client.meta.endpoint_url,
+            region=client.meta.region_name,
+            credentials=credentials,
+            ca_bundle=self._session.get_config_variable("ca_bundle") or get_cert_path(True),
+        )

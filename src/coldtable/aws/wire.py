@@ -1,0 +1,122 @@
+"""DynamoDB's own protocol, spoken directly: for bodies that are bytes already.
+
+An export's items *are* the JSON of a request, so that a request's body is spliced from them. The
+SDK would parse each item into Python values and write it out again, and it would encode binary a
+second time. That is most of what a restore costs the client (measured,
+``bench/restore_write.py``). The SDK still gives the credentials, the region, the endpoint and the
+CA bundle; to try again is up to the caller.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+import time
+import zlib
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from botocore.exceptions import ClientError
+
+from coldtable.aws.signing import Signer
+from coldtable.errors import ServiceFailed
+
+_TIMEOUT = 30.0
+# What a connection says when the other side closed it while it was idle.
+_GONE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+
+
+class Wire:
+    """Signed requests to DynamoDB over kept connections, one for each thread that calls."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self._path = signer.path
+        self._own = threading.local()
+
+    def call(self, operation: str, body: bytes) -> dict[str, Any]:
+        """The answer. Raises botocore's ``ClientError`` if AWS refuses, ``ServiceFailed`` if it
+        does not answer, or not in JSON."""
+        head = self._signer.headers(operation, body, time.time())
+        try:
+            status, answer = self._sent(head, body)
+            found: dict[str, Any] = json.loads(answer or b"{}")
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            self._close()
+            raise ServiceFailed(
+                f"dynamodb {operation} failed at {self._signer.endpoint}: "
+                f"{error or type(error).__name__}",
+                hint="Check the network, the region and --endpoint-url, and try again",
+            ) from error
+        if status >= 300:
+            raise _refused(operation, status, found)
+        return found
+
+    def _sent(self, head: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        if connection is not None:
+            try:
+                return _exchange(connection, self._path, head, body)
+            except _GONE:
+                self._close()
+        connection = self._own.connection = self._connected()
+        return _exchange(connection, self._path, head, body)
+
+    def _connected(self) -> http.client.HTTPConnection:
+        """A connection, by way of the proxy that the environment names for such addresses."""
+        url = urlsplit(self._signer.endpoint)
+        host = url.hostname or ""
+        proxy = None if proxy_bypass(host) else getproxies().get(url.scheme)
+        through = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else url
+        at = through.hostname or "", through.port
+        if url.scheme == "https":
+            context = ssl.create_default_context(cafile=self._signer.ca_bundle)
+            made: http.client.HTTPConnection = http.client.HTTPSConnection(
+                *at, timeout=_TIMEOUT, context=context
+            )
+        else:
+            made = http.client.HTTPConnection(*at, timeout=_TIMEOUT)
+        if proxy:
+            made.set_tunnel(host, url.port)
+        return made
+
+    def _close(self) -> None:
+        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        self._own.connection = None
+        if connection is not None:
+            with suppress(OSError):
+                connection.close()
+
+
+def _exchange(
+    connection: http.client.HTTPConnection, path: str, head: dict[str, str], body: bytes
+) -> tuple[int, bytes]:
+    connection.request("POST", path, body, head)
+    response = connection.getresponse()
+    answer = response.read()
+    stated = response.headers.get("x-amz-crc32")
+    if stated is not None and int(stated) != zlib.crc32(answer):
+        raise ValueError("the answer does not match its checksum")
+    return response.status, answer
+
+
+def _refused(operation: str, status: int, found: dict[str, Any]) -> ClientError:
+    code = str(found.get("__type") or status).rsplit("#", 1)[-1]
+    text = str(found.get("message") or found.get("Message") or "")
+    return ClientError(
+        {
+            "Error": {"Code": code, "Message": text},
+            "ResponseMetadata": {
+                "HTTPStatusCode": status,
+                "RequestId": "",
+                "HostId": "",
+                "HTTPHeaders": {},
+                "RetryAttempts": 0,
+            },
+        },
+        operation,
+    )

@@ -1,0 +1,86 @@
+"""How far a restore is: which files are written, and how many lines of those that are not.
+
+Files are named by their place in the list of the export's files, sorted by key; ``files`` is a
+digest of that list, so that a checkpoint of another list is not believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from coldtable.core.manifest import DataFile
+from coldtable.errors import DamagedError
+
+SCHEMA = "coldtable.restore-checkpoint/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The state of one restore into one table.
+
+    ``done`` are files that are written to their end; ``part`` the lines written of others. Lines
+    after them may be written too: to put an item again changes nothing. ``scratch`` is where a
+    fold was written for this restore, ``import_arn`` the import that reads it.
+    """
+
+    table_id: str = ""
+    files: str = ""
+    done: frozenset[int] = frozenset()
+    part: Mapping[int, int] = field(default_factory=dict)
+    import_arn: str | None = None
+    scratch: str | None = None
+
+
+def digest_of(files: Sequence[DataFile]) -> str:
+    """What tells one list of files from another: their contents, in order."""
+    text = "\n".join(f"{file.md5} {file.items}" for file in files)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The checkpoint as JSON. Files that are done come as ranges: there may be 50,000 of them."""
+    record = {
+        "schema": SCHEMA,
+        "tableId": checkpoint.table_id,
+        "files": checkpoint.files,
+        "done": [list(span) for span in _ranges(checkpoint.done)],
+        "part": {str(place): lines for place, lines in sorted(checkpoint.part.items())},
+        "importArn": checkpoint.import_arn,
+        "scratch": checkpoint.scratch,
+    }
+    return json.dumps(record).encode() + b"\n"
+
+
+def decode(name: str, body: bytes) -> Checkpoint:
+    """What ``encode`` wrote; ``DamagedError`` naming it if it is anything else."""
+    try:
+        record: dict[str, Any] = json.loads(body)
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {record['schema']!r}")
+        return Checkpoint(
+            table_id=record["tableId"],
+            files=record["files"],
+            done=frozenset(n for low, high in record["done"] for n in range(low, high + 1)),
+            part={int(place): int(lines) for place, lines in record["part"].items()},
+            import_arn=record["importArn"],
+            scratch=record["scratch"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedError(
+            f"The checkpoint {name} cannot be read: {error}",
+            hint="Delete it to begin anew: items that are written already are written again",
+        ) from None
+
+
+def _ranges(places: Iterable[int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for place in sorted(places):
+        if found and found[-1][1] == place - 1:
+            found[-1] = (found[-1][0], place)
+        else:
+            found.append((place, place))
+    return found
