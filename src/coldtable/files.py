@@ -6,12 +6,21 @@ cellar: it implements ``ports.ObjectStore`` on local files.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
-from coldtable.errors import AccessDenied, ColdtableError, NotFound, ParameterInvalid, ServiceFailed
+from coldtable.errors import (
+    AccessDenied,
+    ColdtableError,
+    Conflict,
+    NotFound,
+    ParameterInvalid,
+    ServiceFailed,
+)
 from coldtable.ports import Entry
 
 _PIECE = 64 * 1024
@@ -63,6 +72,42 @@ class FileObjects:
         finally:
             temporary.unlink(missing_ok=True)
         return True
+
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> str:
+        """See ``ports.ObjectStore.put_stream``.
+
+        The half-written file has a name that follows from the key, so that a later run takes over
+        what one that was killed has left.
+        """
+        path = self._path(key)
+        part = path.with_name(f".{path.name}.part")
+        with self._open_alone(part) as file:
+            try:
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+                # Still locked: from here on the name is free for the next writer.
+                part.replace(path)
+            except BaseException as error:
+                part.unlink(missing_ok=True)
+                if isinstance(error, OSError):
+                    raise _translated(error, path) from None
+                raise
+        return ""
+
+    def _open_alone(self, path: Path) -> BinaryIO:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab")
+        except OSError as error:
+            raise _translated(error, path) from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            raise Conflict(f"{path} is being written by somebody else") from None
+        file.truncate(0)
+        return file
 
     def _write(self, path: Path, body: bytes) -> Path:
         try:

@@ -5,7 +5,7 @@ Every method raises a ``ColdtableError`` from ``errors.py`` and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -61,7 +61,7 @@ class Entry(NamedTuple):
 
 
 class ObjectStore(Protocol):
-    """One bucket, as far as an archive needs it."""
+    """One bucket, as far as an archive needs it. Safe to use from several threads at once."""
 
     def keys(self, prefix: str) -> Iterator[str]:
         """The keys that begin with ``prefix``, in order."""
@@ -81,6 +81,14 @@ class ObjectStore(Protocol):
 
     def put_new(self, key: str, body: bytes) -> bool:
         """Write an object that is not there yet; ``False``, and nothing written, if it is."""
+        ...
+
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> str:
+        """Write an object of any size in bounded memory, over any that is there.
+
+        Returns its ETag without quotes; empty where there is no such thing. The object is there
+        when all of it is; if ``pieces`` raises, what was there before stays.
+        """
         ...
 
 

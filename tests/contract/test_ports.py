@@ -17,6 +17,7 @@ from coldtable.aws.parameters import SsmParameters
 from coldtable.core.request import export_request
 from coldtable.errors import (
     Conflict,
+    DamagedError,
     MomentNotRestorable,
     NotFound,
     PitrDisabled,
@@ -166,22 +167,26 @@ def test_an_unknown_export_is_an_error(dynamo: Dynamo) -> None:
 
 
 @pytest.fixture(params=["fake", "aws", "files"])
-def objects(request: pytest.FixtureRequest, boto: Boto, tmp_path: Path) -> ObjectStore:
-    """A bucket with 1,100 small objects below a/, and a large one."""
-    bodies = {f"a/{n:04}": b"x" for n in range(1100)} | {"b/large": bytes(300_000)}
+def store(
+    request: pytest.FixtureRequest, boto: Boto, account: str, tmp_path: Path
+) -> ObjectStore:
+    """An empty bucket."""
     if request.param == "fake":
-        return FakeObjects(bodies)
+        return FakeObjects({}, piece=9973)
     if request.param == "files":
-        files = FileObjects(tmp_path)
-        for key, body in bodies.items():
-            files.put(key, body)
-        return files
+        return FileObjects(tmp_path)
     s3 = boto("s3")
-    bucket = f"contract-{request.node.name.encode().hex()[-20:]}"
-    s3.create_bucket(Bucket=bucket)
-    for key, body in bodies.items():
-        s3.put_object(Bucket=bucket, Key=key, Body=body)
-    return S3Objects(s3, bucket)
+    s3.create_bucket(Bucket=f"contract-{account}")
+    return S3Objects(s3, f"contract-{account}")
+
+
+@pytest.fixture
+def objects(store: ObjectStore) -> ObjectStore:
+    """A bucket with 1,100 small objects below a/, and a large one."""
+    for number in range(1100):
+        store.put(f"a/{number:04}", b"x")
+    store.put("b/large", bytes(300_000))
+    return store
 
 
 def test_all_keys_come_in_order(objects: ObjectStore) -> None:
@@ -218,6 +223,74 @@ def test_a_new_object_is_written_once(objects: ObjectStore) -> None:
         won = list(threads.map(lambda n: objects.put_new("d/two", b"%d" % n), range(8)))
     assert won.count(True) == 1
     assert b"".join(objects.read("d/two")) == b"%d" % won.index(True)
+
+
+def test_a_stream_becomes_one_object(store: ObjectStore) -> None:
+    """Nothing, a little and several parts of it arrive byte for byte, over what was there."""
+    for size in (0, 5, 8 * 1024 * 1024, 20_000_000):
+        body = bytes(range(256)) * (size // 256) + bytes(size % 256)
+        cuts = [body[start : start + 3_000_001] for start in range(0, size, 3_000_001)]
+        store.put_stream("e/stream", iter(cuts))
+        assert b"".join(store.read("e/stream")) == body
+    assert [e.key for e in store.entries("e/")] == ["e/stream"]
+
+
+@pytest.mark.parametrize("good", [0, 9_000_000])
+def test_half_a_stream_is_no_object(store: ObjectStore, good: int) -> None:
+    """If the pieces break off, what was there stays, and nothing appears where nothing was."""
+
+    def broken() -> Iterator[bytes]:
+        yield bytes(good)
+        raise DamagedError("the source broke off")
+
+    store.put("f/old", b"old")
+    for key in ("f/old", "f/new"):
+        with pytest.raises(DamagedError, match="the source broke off"):
+            store.put_stream(key, broken())
+    assert list(store.entries("f/")) == [Entry("f/old", 3)]
+    assert b"".join(store.read("f/old")) == b"old"
+
+
+def test_many_threads_read_and_write_at_once(store: ObjectStore) -> None:
+    """Streams written and read by several threads do not mix."""
+
+    def through(number: int) -> bool:
+        body = bytes([number]) * 200_000
+        store.put_stream(f"g/{number}", (body[at : at + 999] for at in range(0, 200_000, 999)))
+        return b"".join(store.read(f"g/{number}")) == body
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(through, range(24)))
+
+
+def test_a_stream_that_failed_leaves_no_parts(boto: Boto) -> None:
+    """In S3 the parts of a broken upload are removed: nobody sees them, and they cost money."""
+    s3 = boto("s3")
+    s3.create_bucket(Bucket="contract-parts")
+
+    def broken() -> Iterator[bytes]:
+        yield bytes(9_000_000)
+        raise DamagedError("the source broke off")
+
+    with pytest.raises(DamagedError):
+        S3Objects(s3, "contract-parts").put_stream("key", broken())
+    assert not s3.list_multipart_uploads(Bucket="contract-parts").get("Uploads")
+
+
+def test_a_stream_takes_over_what_a_killed_one_left(tmp_path: Path) -> None:
+    """In a folder half a file is left by a kill; the next run ends with one file and no other.
+    Of two that write at the same time the second is told so."""
+    (tmp_path / ".key.part").write_bytes(b"left behind by somebody who was killed")
+    files = FileObjects(tmp_path)
+
+    def pieces() -> Iterator[bytes]:
+        yield b"fresh"
+        with pytest.raises(Conflict, match="is being written by somebody else"):
+            files.put_stream("key", [b"meanwhile"])
+
+    files.put_stream("key", pieces())
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+    assert (tmp_path / "key").read_bytes() == b"fresh"
 
 
 def test_exports_are_listed_newest_first(dynamo: Dynamo) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from coldtable.aws.errors import translated
-from coldtable.errors import Conflict, NotFound
+from coldtable.errors import ColdtableError, Conflict, NotFound
 from coldtable.ports import Entry
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+    from types_boto3_s3.type_defs import CompletedPartTypeDef
 
     from coldtable.aws.buckets import Owner
 
 _PIECE = 64 * 1024
+# S3 takes parts of 5 MiB to 5 GiB, and 10,000 of them: this is enough for objects of 80 GB.
+_PART = 8 * 1024 * 1024
 # How often a contested conditional write is tried.
 _CONTESTS = 5
 
@@ -89,3 +94,68 @@ class S3Objects:
             f"s3://{self._bucket}/{key} is being written by somebody else",
             hint="Try again in a minute",
         )
+
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> str:
+        """See ``ports.ObjectStore.put_stream``.
+
+        A multipart upload, but for what fits into one part. A process that is killed leaves parts
+        behind that nobody sees and S3 charges for: a lifecycle rule of the bucket removes them.
+        """
+        parts = _parts(pieces)
+        first = next(parts)
+        if len(first) < _PART:
+            with translated("s3", f"s3://{self._bucket}/{key}"):
+                put = self._client.put_object(
+                    Bucket=self._bucket, Key=key, Body=first, **self._owner
+                )
+            return put["ETag"].strip('"')
+        with translated("s3", f"s3://{self._bucket}/{key}"):
+            upload = self._client.create_multipart_upload(
+                Bucket=self._bucket, Key=key, **self._owner
+            )["UploadId"]
+        try:
+            return self._upload(key, upload, first, parts)
+        except BaseException:
+            # Whatever went wrong is told; that the parts could not be removed is not.
+            with suppress(ColdtableError), translated("s3", f"s3://{self._bucket}/{key}"):
+                self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=key, UploadId=upload, **self._owner
+                )
+            raise
+
+    def _upload(self, key: str, upload: str, first: bytes, rest: Iterator[bytes]) -> str:
+        done: list[CompletedPartTypeDef] = []
+        for number, body in enumerate(chain([first], rest), 1):
+            # Not around the loop: errors of the pieces are not S3's.
+            with translated("s3", f"s3://{self._bucket}/{key}"):
+                part = self._client.upload_part(
+                    Bucket=self._bucket,
+                    Key=key,
+                    UploadId=upload,
+                    PartNumber=number,
+                    Body=body,
+                    **self._owner,
+                )
+            # A checksum that the SDK sent with a part has to be told again at the end.
+            sums = {name: part[name] for name in part if name.startswith("Checksum")}  # type: ignore[literal-required]
+            done.append({"PartNumber": number, "ETag": part["ETag"], **sums})  # type: ignore[typeddict-item]
+        with translated("s3", f"s3://{self._bucket}/{key}"):
+            made = self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=key,
+                UploadId=upload,
+                MultipartUpload={"Parts": done},
+                **self._owner,
+            )
+        return made["ETag"].strip('"')
+
+
+def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces in parts of equal size, but for the last; at least one."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        while len(held) >= _PART:
+            yield bytes(held[:_PART])
+            del held[:_PART]
+    yield bytes(held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import Lock
@@ -75,6 +75,11 @@ class FakeObjects:
     def put_new(self, key: str, body: bytes) -> bool:
         """See ``ports.ObjectStore.put_new``."""
         return self.objects.setdefault(key, body) is body
+
+    def put_stream(self, key: str, pieces: Iterable[bytes]) -> str:
+        """See ``ports.ObjectStore.put_stream``."""
+        self.objects[key] = b"".join(pieces)
+        return ""
 
 
 class FakeExporter:
