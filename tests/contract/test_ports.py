@@ -167,9 +167,7 @@ def test_an_unknown_export_is_an_error(dynamo: Dynamo) -> None:
 
 
 @pytest.fixture(params=["fake", "aws", "files"])
-def store(
-    request: pytest.FixtureRequest, boto: Boto, account: str, tmp_path: Path
-) -> ObjectStore:
+def store(request: pytest.FixtureRequest, boto: Boto, account: str, tmp_path: Path) -> ObjectStore:
     """An empty bucket."""
     if request.param == "fake":
         return FakeObjects({}, piece=9973)
