@@ -124,3 +124,21 @@ def test_nothing_to_do_is_an_empty_plan() -> None:
     report = night.tick()
     assert report.tables[0].plan.actions == ()
     assert len(night.aws.started) == started
+
+
+def test_a_chain_that_is_older_than_the_horizon_goes_on() -> None:
+    """A tick lists 40 days; a base that is older still carries its chain, with no gap."""
+    night = Night(policy(every=timedelta(hours=12), rpo=DAY, full_every=90 * DAY))
+    night.run(50 * DAY, every=timedelta(hours=4))
+    assert len(night.timeline().chains) == 1
+    assert night.ledger().gaps == frozenset()
+
+
+def test_an_outage_that_makes_a_base_old_breaks_no_chain() -> None:
+    """A base of 45 days ago, windows until 16 days ago, PITR of 35 days: all is caught up."""
+    night = Night(policy(every=timedelta(hours=12), rpo=DAY))
+    night.run(29 * DAY, every=timedelta(hours=4))
+    night.aws.pass_time(16 * DAY)
+    night.run(DAY, every=timedelta(hours=4))
+    assert night.timeline().gaps == ()
+    assert night.timeline() == night.truth()

@@ -21,6 +21,7 @@ from coldtable.model_archive import (
     Incident,
     IncidentKind,
     Ledger,
+    Outcome,
     Run,
     Slot,
     SlotKind,
@@ -77,6 +78,20 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
         gaps=frozenset(gaps),
         defined=frozenset(defined),
         ended="ended.json" in base_names,
+    )
+
+
+def newest_proven_base(base_names: Iterable[str]) -> datetime | None:
+    """The moment of the newest full export that carries, or carried, a chain."""
+    facts = (parse_base_name(name) for name in base_names)
+    attempts = (fact.attempt for fact in facts if fact and fact.attempt)
+    return max(
+        (
+            a.span.moment
+            for a in attempts
+            if a.outcome is Outcome.VERIFIED and isinstance(a.span, Snapshot)
+        ),
+        default=None,
     )
 
 

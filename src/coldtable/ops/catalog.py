@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from coldtable.core.ledger import fold, fold_incidents, split_table_keys, unread, with_spans
+from coldtable.core.ledger import (
+    fold,
+    fold_incidents,
+    newest_proven_base,
+    split_table_keys,
+    unread,
+    with_spans,
+)
 from coldtable.core.records import (
     ROOT,
     Home,
@@ -22,6 +29,8 @@ from coldtable.ports import ObjectStore
 
 # PITR reaches back 35 days at most [DOC-PITR]: what is older is settled, one way or the other.
 HORIZON = timedelta(days=40)
+# A chain that is older than a policy may let it grow (full_every_days) has long ended.
+_LONGEST_CHAIN = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +66,14 @@ class Catalog:
         self, home: Home, table_id: str, heads: Heads, since: datetime | None = None
     ) -> Ledger:
         """The ledger of one TableId, with windows and snapshots from ``since`` on (all, if
-        ``None``). The spans of intents that never got further are read."""
-        folder = home.log(table_id)
+        ``None``), or from its newest base on if that is older: a chain of which the beginning is
+        not known looks broken. The spans of intents that never got further are read."""
+        folder, bases = home.log(table_id), heads.bases.get(table_id, [])
+        if since and (base := newest_proven_base(bases)):
+            since = min(since, max(base, since - _LONGEST_CHAIN))
         after = f"{folder}{stamp(since)}" if since else ""
         names = (e.key.removeprefix(folder) for e in self.store.entries(folder, after=after))
-        found = fold(table_id, heads.bases.get(table_id, []), names)
+        found = fold(table_id, bases, names)
         spans = {
             (slot, attempt.number): Attempt(
                 number=attempt.number, span=self.request(home, table_id, slot, attempt.number).span
