@@ -233,6 +233,12 @@ class Different(ColdtableError):
     code = "Different"
 
 
+class Untold(ColdtableError):
+    """Something is wrong, and nobody could be told of it."""
+
+    code = "Untold"
+
+
 class StackFailed(ColdtableError):
     """CloudFormation could not bring the stack to the wanted state."""
 

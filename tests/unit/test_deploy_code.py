@@ -1,4 +1,4 @@
-"""The Lambda's zip: complete, alone, and the same every time."""
+"""The Lambdas' zip: complete, alone, and the same every time."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def test_nothing_of_the_machine_is_in_it(zipped: bytes) -> None:
     assert [m.filename for m in members] == sorted(m.filename for m in members)
 
 
-def test_only_what_the_handler_needs(zipped: bytes) -> None:
-    """Our modules that it reaches and the time zones: no door but its own, no SDK, no caches."""
+def test_only_what_the_handlers_need(zipped: bytes) -> None:
+    """Our modules that they reach and the time zones: no other door, no SDK, no caches."""
     names = zipfile.ZipFile(io.BytesIO(zipped)).namelist()
     assert {name.split("/")[0] for name in names} == {"coldtable", "tzdata"}
     rooms = {name.split("/")[1] for name in names if name.startswith("coldtable/")}
@@ -45,8 +45,8 @@ def test_only_what_the_handler_needs(zipped: bytes) -> None:
     assert not [n for n in names if n.endswith(".pyc") or "__pycache__" in n]
 
 
-def test_handler_runs_from_it_alone(zipped: bytes, tmp_path: Path) -> None:
-    """Unpacked, with nothing but the SDK beside it, the handler imports and knows the zones.
+def test_handlers_run_from_it_alone(zipped: bytes, tmp_path: Path) -> None:
+    """Unpacked, with nothing but the SDK beside it, both handlers import and know the zones.
 
     This package's own folder, and whatever else is installed, are not on the path.
     """
@@ -59,10 +59,10 @@ def test_handler_runs_from_it_alone(zipped: bytes, tmp_path: Path) -> None:
     script = (
         "import sys\n"
         f"sys.path[:0] = [{str(code)!r}, {str(sdk)!r}]\n"
-        "import coldtable.handler as h\n"
+        "import coldtable.handler as h, coldtable.handler_tick as t\n"
         "from zoneinfo import ZoneInfo, reset_tzpath\n"
         "reset_tzpath(())\n"
-        "print(h.handler.__module__, h.__file__, ZoneInfo('Asia/Tokyo').key)\n"
+        "print(h.__file__, t.__file__, ZoneInfo('Asia/Tokyo').key)\n"
     )
     # -I and -S: neither the working directory nor any site-packages; and no zone files of the
     # machine.
@@ -74,7 +74,7 @@ def test_handler_runs_from_it_alone(zipped: bytes, tmp_path: Path) -> None:
     )
     assert done.stderr == ""
     assert done.stdout.split() == [
-        "coldtable.handler",
         str(code / "coldtable/handler.py"),
+        str(code / "coldtable/handler_tick.py"),
         "Asia/Tokyo",
     ]

@@ -1,4 +1,4 @@
-"""The Lambda's code: a zip of exactly the modules that the handler reaches, the same every time.
+"""The Lambdas' code: a zip of exactly the modules that the handlers reach, the same every time.
 
 A compressed zip would differ between versions of zlib, and with it the key in the bucket and the
 function: the members are stored as they are (about half a megabyte).
@@ -17,7 +17,7 @@ from importlib.resources.abc import Traversable
 from coldtable.errors import ColdtableError, NotInstalled
 
 _ROOT = "coldtable"
-_HANDLER = "coldtable.handler"
+_HANDLERS = ("coldtable.handler", "coldtable.handler_tick")
 # boto3 is not here: Lambda's runtime has it. tzdata is: the runtime need not have zone files, and
 # the zones that `deploy` checked should be the ones that the function reads.
 _DATA = "tzdata"
@@ -32,7 +32,7 @@ _UNIX = 3
 
 def build_zip() -> bytes:
     """The zip from the installed package. Raises ``NotInstalled`` if ``tzdata`` is not there."""
-    members = dict(_modules(_HANDLER)) | dict(_data(_DATA))
+    members = dict(_modules(*_HANDLERS)) | dict(_data(_DATA))
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(members):
@@ -48,9 +48,9 @@ def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def _modules(start: str) -> Iterator[tuple[str, bytes]]:
-    """Path and source of ``start`` and of every module of ours that it imports, directly or not."""
-    waiting, seen = [start], set[str]()
+def _modules(*starts: str) -> Iterator[tuple[str, bytes]]:
+    """Path and source of these modules and of all of ours that they import, directly or not."""
+    waiting, seen = list(starts), set[str]()
     while waiting:
         name = waiting.pop()
         if name in seen or (found := _source(name)) is None:

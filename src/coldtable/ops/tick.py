@@ -176,13 +176,13 @@ def _urgency(one: _Looked) -> tuple[bool, float]:
 
 
 def _work(one: _Looked, world: World, room: Room, attempts: int, *, dry_run: bool) -> TableTick:
-    name, policy = one.table.name, one.policy
+    policy = one.policy
     if world.watch.left < _TAIL_SECONDS:
-        return _failed(name, policy, Deferred("No time is left for it in this run"))
+        return _not_worked(one, world, Deferred("No time is left for it in this run"))
     try:
         observed = observe(one.table, one.ledger, _former(one, world), world.exporter)
     except ColdtableError as error:
-        return _failed(name, policy, error)
+        return _not_worked(one, world, error)
     planned = plan(observed, policy, world.now, world.limits)
     if dry_run:
         return _line(one, policy, world, planned, one.ledger)
@@ -334,6 +334,13 @@ def _line(one: _Looked, policy: Policy, world: World, planned: Plan, ledger: Led
         lag=behind,
         stale=policy.pause is None and behind is not None and behind > policy.rpo,
     )
+
+
+def _not_worked(one: _Looked, world: World, error: ColdtableError) -> TableTick:
+    """A table that was looked at and no more: its lag is known all the same."""
+    line = _line(one, one.policy, world, Plan(), one.ledger)
+    failed = _failed(line.name, line.policy, error)
+    return replace(line, error=failed.error, untold=failed.untold)
 
 
 def _failed(name: str, policy: Policy, error: ColdtableError) -> TableTick:

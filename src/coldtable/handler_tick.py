@@ -1,0 +1,214 @@
+"""A door: the tick's Lambda. One event in, one tick over every table that is kept, one report out.
+
+The schedule's event is ``{"source": "coldtable.tick", …}``; its time does not matter, because a
+tick looks at what is true now. An incident that people were told of is no failure of the tick. What
+nobody could be told of is: then the schedule's run raises after it has reported, so that the Errors
+metric, and with it an alarm, tells instead. Anybody else gets the report with status code 500.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from coldtable.aws.directory import DynamoDbDirectory
+from coldtable.aws.exporter import DynamoDbExporter
+from coldtable.aws.notifier import HttpBeacon, SnsNotifier
+from coldtable.aws.objects import S3Objects
+from coldtable.aws.parameters import SsmParameters
+from coldtable.aws.session import AwsSession
+from coldtable.core.metrics import metric_lines
+from coldtable.core.policy import parse_configuration
+from coldtable.core.settings import parse_path
+from coldtable.errors import ColdtableError, ParameterInvalid, Untold
+from coldtable.model import Destination
+from coldtable.model_policy import Configuration
+from coldtable.ops.cover import Cover, cover
+from coldtable.ops.pace import Watch
+from coldtable.ops.tick import TickReport, World, tick
+from coldtable.ops.tick_report import error_body, tick_body
+from coldtable.ports import Beacon, ParameterStore
+
+SCHEDULE = "coldtable.tick"
+PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
+TOPIC_VARIABLE = "COLDTABLE_TOPIC_ARN"
+STACK_VARIABLE = "COLDTABLE_STACK"
+
+# Nothing is begun in the last minute: what is under way then may have to be retried, and the report
+# has to be written. Without Lambda's context a run has as long as the template's function.
+_MARGIN_SECONDS, _WHOLE_SECONDS = 60.0, 300.0
+# As many threads look at tables at once, and eight more may be at work.
+_CONNECTIONS = 24
+
+# The steps that say nothing in the log when they are done.
+_QUIET = ("adopted", "ended", "verified")
+
+log = logging.getLogger("coldtable.tick")
+logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
+# At INFO it says in each cold start where it found its credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """What Lambda calls: ``respond`` with this function's own settings, clients and clock."""
+    return respond(
+        event,
+        path=os.environ.get(PATH_VARIABLE, ""),
+        stack=os.environ.get(STACK_VARIABLE, ""),
+        parameters=SsmParameters(_client("ssm")),
+        world=lambda: _world(_watch(context)),
+        beacon=HttpBeacon(),
+        measure=_print,
+    )
+
+
+def respond(
+    event: dict[str, Any],
+    *,
+    path: str,
+    stack: str,
+    parameters: ParameterStore,
+    world: Callable[[], World],
+    beacon: Beacon,
+    measure: Callable[[str], None],
+) -> dict[str, Any]:
+    """One tick, with its metrics given to ``measure`` line by line.
+
+    Returns ``{"statusCode": 200 or 500, "body": JSON}``; for the schedule, raises instead of 500.
+    """
+    by_schedule = event.get("source") == SCHEDULE
+    try:
+        path = parse_path(path)
+        configuration = parse_configuration(path, parameters.read(path))
+        there = world()
+        covered = cover(configuration, there.directory)
+    except ColdtableError as error:
+        log.error(error.message, extra={"code": error.code, "hint": error.hint})
+        if by_schedule:
+            raise
+        return {"statusCode": 500, "body": json.dumps(error_body(error))}
+    report = tick(
+        covered.policies, there, attempts=configuration.attempts, uncovered=covered.uncovered
+    )
+    for line in _measured(stack, report):
+        measure(line)
+    problem = _unheard(report, covered)
+    # The monitor outside is the last to speak: it should hear nothing when nobody could be told.
+    heartbeat = "withheld" if problem else _beat(configuration, beacon)
+    _log(report, heartbeat)
+    if problem and by_schedule:
+        raise problem
+    body = {**tick_body(report), "heartbeat": heartbeat, "problem": error_body(problem)}
+    return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
+
+
+def _measured(stack: str, report: TickReport) -> list[str]:
+    unseen = [t for t in report.tables if t.error and t.lag is None and not t.untold]
+    counts = {
+        "ExportsStarted": report.count("started"),
+        "ExportsCompleted": report.count("verified"),
+        "ExportsFailed": report.count("failed", "damaged"),
+        "StaleTables": sum(t.stale for t in report.tables),
+        "UncoveredTables": len(report.uncovered),
+        "UnseenTables": len(unseen),
+    }
+    lags = {t.name: t.lag for t in report.tables if t.lag is not None}
+    return list(metric_lines(stack, report.at, counts, lags))
+
+
+def _unheard(report: TickReport, covered: Cover) -> ColdtableError | None:
+    """What nobody could be told of, in one error."""
+    lines = [f"{t.name}: {t.error.message}" for t in report.tables if t.untold and t.error]
+    hints = [t.error.hint for t in report.tables if t.untold and t.error]
+    if covered.problem:
+        lines.insert(0, f"not every table could be found: {covered.problem.message}")
+        hints.insert(0, covered.problem.hint)
+    if not lines:
+        return None
+    return Untold(
+        "The tick met what it could tell nobody of: " + "; ".join(lines),
+        hint="\n".join(dict.fromkeys(filter(None, hints))),
+    )
+
+
+def _beat(configuration: Configuration, beacon: Beacon) -> str:
+    """``none`` without a URL, ``sent``, or why it could not be; it is not worth a failed run."""
+    if configuration.heartbeat_url is None:
+        return "none"
+    try:
+        beacon.beat(configuration.heartbeat_url)
+    except ColdtableError as error:
+        log.error("no heartbeat", extra={"code": error.code, "error": error.message})
+        return error.message
+    return "sent"
+
+
+def _log(report: TickReport, heartbeat: str) -> None:
+    summary = tick_body(report)
+    del summary["tables"], summary["schema"]
+    log.info("tick", extra={"tables": len(report.tables), **summary, "heartbeat": heartbeat})
+    for line in report.tables:
+        for step in line.steps:
+            if step.kind in _QUIET:
+                log.info(
+                    step.kind,
+                    extra={"table": line.name, "did": step.text, "exportArn": step.arn or None},
+                )
+        for subject in line.told:
+            log.info("told", extra={"table": line.name, "subject": subject})
+
+
+def _world(watch: Watch) -> World:
+    topic = os.environ.get(TOPIC_VARIABLE, "")
+    if not topic:
+        raise ParameterInvalid(
+            f"The function's environment has no {TOPIC_VARIABLE}, so nobody could be told anything",
+            hint="Deploy again: the stack sets it",
+        )
+    return World(
+        exporter=DynamoDbExporter(_client("dynamodb")),
+        directory=DynamoDbDirectory(
+            _client("dynamodb"), lambda: _client("resourcegroupstaggingapi")
+        ),
+        objects=_objects,
+        notifier=SnsNotifier(_client("sns"), topic),
+        watch=watch,
+        now=datetime.now(UTC),
+    )
+
+
+def _objects(to: Destination) -> S3Objects:
+    """Another region's bucket needs no client of its own: the SDK follows S3's redirects."""
+    return S3Objects(_client("s3"), to.bucket, owner=to.owner)
+
+
+def _watch(context: object) -> Watch:
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    seconds = left() / 1000 if left else _WHOLE_SECONDS
+    return Watch(
+        read=time.monotonic,
+        pause=time.sleep,
+        deadline=time.monotonic() + seconds - _MARGIN_SECONDS,
+    )
+
+
+def _print(line: str) -> None:
+    """To stdout as it is: the log's own JSON would hide it from CloudWatch."""
+    sys.stdout.write(line + "\n")
+
+
+@cache
+def _session() -> AwsSession:
+    return AwsSession(connections=_CONNECTIONS)
+
+
+@cache
+def _client(service: str) -> Any:
+    return _session().client(service)
