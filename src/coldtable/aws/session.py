@@ -13,6 +13,7 @@ from coldtable.aws.errors import translated
 
 if TYPE_CHECKING:
     from types_boto3_sts import STSClient
+
     from coldtable.aws.signing import Signer
 
 # botocore's defaults changed between releases (DynamoDB 4 attempts, others 3), so ours are

@@ -16,14 +16,21 @@ from coldtable.ops.pause import PauseReport, Wish, set_paused
 
 _LONGEST = 256
 
+_Table = Annotated[str, Parameter(help="The table.")]
+_Reason = Annotated[
+    str, Parameter(help="Why, for whoever looks at it later (`coldtable config show TABLE`).")
+]
+_By = Annotated[str | None, Parameter(help="Who wants it. Default: the ARN of the caller.")]
+_Path = Annotated[str, Parameter(help="Where the settings are in SSM Parameter Store.")]
+
 
 def pause(
-    table: str,
+    table: _Table,
     /,
     *,
-    reason: str,
-    by: str | None = None,
-    parameter_path: str = "/coldtable/prod",
+    reason: _Reason,
+    by: _By = None,
+    parameter_path: _Path = "/coldtable/prod",
     context: Annotated[Context, Parameter(parse=False)],
 ) -> int:
     """Export nothing new of a table until it is resumed. What runs already goes on.
@@ -38,28 +45,17 @@ def pause(
 
     IAM: `ssm:GetParametersByPath` on the path, `ssm:PutParameter` on the path's `policies/TABLE`;
     `tag:GetResources`, where tags count.
-
-    Parameters
-    ----------
-    table
-        The table.
-    reason
-        Why, for whoever looks at it later (`coldtable config show orders`).
-    by
-        Who wants it. Default: the ARN of the caller.
-    parameter_path
-        Where the settings are in SSM Parameter Store.
     """
     return _set(context, table, reason, by, parameter_path, paused=True)
 
 
 def resume(
-    table: str,
+    table: _Table,
     /,
     *,
-    reason: str,
-    by: str | None = None,
-    parameter_path: str = "/coldtable/prod",
+    reason: _Reason,
+    by: _By = None,
+    parameter_path: _Path = "/coldtable/prod",
     context: Annotated[Context, Parameter(parse=False)],
 ) -> int:
     """Export a table again that was paused.
@@ -74,17 +70,6 @@ def resume(
 
     IAM: `ssm:GetParametersByPath` on the path, `ssm:PutParameter` on the path's `policies/TABLE`;
     `tag:GetResources`, where tags count.
-
-    Parameters
-    ----------
-    table
-        The table.
-    reason
-        Why, for whoever looks at it later.
-    by
-        Who wants it. Default: the ARN of the caller.
-    parameter_path
-        Where the settings are in SSM Parameter Store.
     """
     return _set(context, table, reason, by, parameter_path, paused=False)
 

@@ -12,7 +12,8 @@ from coldtable.core.prefix import check_template
 from coldtable.errors import ConfigError
 
 TABLE_NAME = "[A-Za-z0-9_.-]{3,255}"
-_GLOB = "[A-Za-z0-9_.*?-]{1,255}"
+# What has no wildcard is a whole name.
+_NAME_OR_GLOB = f"{TABLE_NAME}|[A-Za-z0-9_.*?-]*[*?][A-Za-z0-9_.*?-]*"
 # The API's own pattern lets upper case pass, and then fails the export [QUIRKS].
 _BUCKET = "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _KEY = (
@@ -61,7 +62,7 @@ FIELDS = (
     Field(
         "every_minutes",
         "whole",
-        "continuous mode: how long a window is",
+        "continuous mode: how many minutes a window has",
         "60",
         value=60,
         lowest=15,
@@ -70,7 +71,7 @@ FIELDS = (
     Field(
         "full_every_days",
         "whole",
-        "continuous mode: after how long a new full export begins a new chain",
+        "continuous mode: after how many days a new full export begins a new chain",
         "30",
         value=30,
         lowest=1,
@@ -87,7 +88,7 @@ FIELDS = (
     Field(
         "rpo_minutes",
         "whole",
-        "how old the newest restore point may be before the table is stale",
+        "how many minutes old the newest restore point may be before the table counts as stale",
         "continuous: twice `every_minutes`, and an hour; snapshot: a day (or 31, with a day of "
         "the month), and five hours",
         lowest=15,
@@ -168,7 +169,7 @@ FIELDS = (
         "names",
         "the tables, by name or glob (`app-*`)",
         "none but those of `TABLE_NAMES`",
-        pattern=_GLOB,
+        pattern=_NAME_OR_GLOB,
         looks="a table name, or a glob with * and ?",
         in_policy=True,
     ),
@@ -177,7 +178,7 @@ FIELDS = (
         "names",
         "tables that `tables` does not mean, by name or glob; nobody hears that they are not kept",
         "none",
-        pattern=_GLOB,
+        pattern=_NAME_OR_GLOB,
         looks="a table name, or a glob with * and ?",
         in_policy=True,
     ),
@@ -259,9 +260,6 @@ def _wrong_text(field: Field, value: object) -> str | None:
     if field.kind == "template":
         return _attempt(check_template, value)
     good = re.fullmatch(field.pattern, value)
-    if good and field.kind == "names":
-        # What has no wildcard is a whole name.
-        good = re.search("[*?]", value) or re.fullmatch(TABLE_NAME, value)
     if not good or (field.kind == "moment" and not _is_moment(value)):
         return f"{shown(value)} is not {field.looks}"
     return None
