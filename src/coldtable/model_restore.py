@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 
@@ -158,3 +159,69 @@ class ImportProblem:
     key: str
     index: int
     messages: tuple[str, ...] = ()
+
+
+class Way(StrEnum):
+    """How items get into a table: by ImportTable from S3, or written by us."""
+
+    IMPORT = "import"
+    WRITE = "write"
+
+
+class Merging(StrEnum):
+    """What becomes of an item that the table has already. A snapshot's items carry no time.
+
+    MISSING leaves it; NEWER replaces it if an attribute of both says that it is older; REPLACE
+    always does.
+    """
+
+    MISSING = "missing"
+    NEWER = "newer"
+    REPLACE = "replace"
+
+
+class Compare(StrEnum):
+    """How a restored table is held against the archive."""
+
+    NONE = "none"
+    SAMPLE = "sample"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a restore is going to be, from a sample of its items.
+
+    ``stored_bytes`` are compressed, ``json_bytes`` are not; ``units`` are write units of the table
+    and its indexes together. ``seconds`` and ``dollars`` are ``None`` where nobody can tell.
+    """
+
+    items: int
+    stored_bytes: int | None = None
+    json_bytes: int | None = None
+    units: float | None = None
+    seconds: float | None = None
+    dollars: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """How the table was held against the archive, and what was found.
+
+    ``wanted`` and ``found`` are counts of items. ``checked`` items were compared attribute by
+    attribute; ``different`` names the keys of some that were not the same, ``missing`` of some
+    that were not there.
+    """
+
+    level: Compare
+    wanted: int | None = None
+    found: int | None = None
+    checked: int = 0
+    different: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing was found to differ."""
+        counts = self.wanted is None or self.found is None or self.wanted == self.found
+        return counts and not self.different and not self.missing

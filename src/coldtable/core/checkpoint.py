@@ -22,17 +22,19 @@ SCHEMA = "coldtable.restore-checkpoint/1"
 class Checkpoint:
     """The state of one restore into one table.
 
-    ``done`` are files that are written to their end; ``part`` the lines written of others. Lines
-    after them may be written too: to put an item again changes nothing. ``scratch`` is where a
-    fold was written for this restore, ``import_arn`` the import that reads it.
+    ``done`` are files that are written to their end; ``part`` the lines written of others. More
+    may be written than is told here: to put an item again changes nothing. ``made`` tells that the
+    table was made by this restore. Of an import: how many were asked for, and the ARN of the last
+    one, if AWS has told it.
     """
 
     table_id: str = ""
     files: str = ""
     done: frozenset[int] = frozenset()
     part: Mapping[int, int] = field(default_factory=dict)
+    made: bool = False
+    attempt: int = 0
     import_arn: str | None = None
-    scratch: str | None = None
 
 
 def digest_of(files: Sequence[DataFile]) -> str:
@@ -49,8 +51,9 @@ def encode(checkpoint: Checkpoint) -> bytes:
         "files": checkpoint.files,
         "done": [list(span) for span in _ranges(checkpoint.done)],
         "part": {str(place): lines for place, lines in sorted(checkpoint.part.items())},
+        "made": checkpoint.made,
+        "attempt": checkpoint.attempt,
         "importArn": checkpoint.import_arn,
-        "scratch": checkpoint.scratch,
     }
     return json.dumps(record).encode() + b"\n"
 
@@ -66,8 +69,9 @@ def decode(name: str, body: bytes) -> Checkpoint:
             files=record["files"],
             done=frozenset(n for low, high in record["done"] for n in range(low, high + 1)),
             part={int(place): int(lines) for place, lines in record["part"].items()},
+            made=bool(record["made"]),
+            attempt=int(record["attempt"]),
             import_arn=record["importArn"],
-            scratch=record["scratch"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(

@@ -7,6 +7,7 @@ UpdateContinuousBackups. Shapes: [MODEL].
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from coldtable.model_restore import Definition, KeySchema, Parts, TableRequest
@@ -81,6 +82,12 @@ def global_indexes(definition: Definition) -> tuple[str, ...]:
     return tuple(i["IndexName"] for i in (*_lasting(definition, _GLOBAL), *_vectors(definition)))
 
 
+def without_indexes(definition: Definition) -> Definition:
+    """The same table without any index."""
+    kinds = (_GLOBAL, _LOCAL, _VECTOR)
+    return replace(definition, table={k: v for k, v in definition.table.items() if k not in kinds})
+
+
 def losses(definition: Definition) -> tuple[str, ...]:
     """What the definition knows of and no restore brings back, in words."""
     if not definition.known:
@@ -99,7 +106,7 @@ def losses(definition: Definition) -> tuple[str, ...]:
 def _common(definition: Definition, name: str, parts: Parts) -> Body:
     table = definition.table
     made: Body = {"TableName": name, "KeySchema": _key(definition.key)}
-    made |= _billing(table, on_demand := _on_demand(table))
+    made |= _billing(table, on_demand := is_on_demand(definition))
     indexes = []
     if parts.indexes:
         indexes = [_index(i, on_demand=on_demand) for i in _lasting(definition, _GLOBAL)]
@@ -123,7 +130,9 @@ def _billing(table: Mapping[str, Any], on_demand: bool) -> Body:
     return {"BillingMode": _DEMAND, **({"OnDemandThroughput": limits} if limits else {})}
 
 
-def _on_demand(table: Mapping[str, Any]) -> bool:
+def is_on_demand(definition: Definition) -> bool:
+    """Whether the table was billed by request, rather than by provisioned capacity."""
+    table = definition.table
     mode = (table.get("BillingModeSummary") or {}).get("BillingMode")
     if mode:
         return bool(mode == _DEMAND)

@@ -1,0 +1,367 @@
+"""``coldtable restore``: a table from the archive, as it was at an instant that it covers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.markup import escape
+
+from coldtable.cli.archive import Place, open_archive
+from coldtable.cli.context import Context, print_table
+from coldtable.core.definition import parse_key
+from coldtable.core.pace import parse_rate
+from coldtable.core.prices import SOURCE
+from coldtable.core.request import exact_iso
+from coldtable.core.settings import BUCKET, parse_bucket, parse_path
+from coldtable.errors import ParameterMissing, UsageError
+from coldtable.model_restore import Compare, Merging, Parts, Way
+from coldtable.ops.restore import Progress, RestoreReport, restore_table
+from coldtable.ops.restore_plan import RestoreWish, TablePlan, Windows, plan_table
+
+SCHEMA = "coldtable.restore/1"
+
+
+def restore(
+    table: str,
+    *,
+    at: str,
+    to: str,
+    archive: str | None = None,
+    parameter_path: str = "/coldtable/prod",
+    way: Way | None = None,
+    merge: bool = False,
+    newer_by: str | None = None,
+    overwrite: bool = False,
+    keys: list[str] | None = None,
+    key: list[str] | None = None,
+    without_indexes: bool = False,
+    without_ttl: bool = False,
+    without_tags: bool = False,
+    without_streams: bool = False,
+    without_pitr: bool = False,
+    rate: str | None = None,
+    compare: Compare = Compare.SAMPLE,
+    allow_gap: bool = False,
+    into_source: bool = False,
+    checkpoints: str | None = None,
+    dry_run: bool = False,
+    yes: bool = False,
+    context: Annotated[Context, Parameter(parse=False)],
+) -> int:
+    """Make a table again as it was at an instant that the archive covers.
+
+    Without --yes it only shows what it would do, how long that takes and what it costs. Run again
+    after any interruption, the same command goes on where it was.
+
+    Parameters
+    ----------
+    table
+        The table whose exports are restored: its name or ARN. It need not exist any more.
+    at
+        The instant, with its offset (2026-11-01T03:00+09:00), or `latest`.
+    to
+        The table to make or to fill.
+    archive
+        The exports: s3://BUCKET/PREFIX, or a folder. Default: the bucket of the settings.
+    parameter_path
+        Where the settings are in SSM Parameter Store; only for their bucket.
+    way
+        `import` lets DynamoDB import from S3: no write capacity, new tables only. `write` puts
+        the items with BatchWriteItem. Default: import where it applies.
+    merge
+        Fill in what a table that has items lacks. What is there stays: in the source or a copy of
+        it that is at least as new as the archive.
+    newer_by
+        With --merge: an item that is there is replaced if it has less of this attribute (a number
+        or a string like 2026-11-01T03:00Z) than the archive's.
+    overwrite
+        With --merge: items that are there are replaced.
+    keys
+        Only the items of these partition keys; or whole keys as JSON.
+    key
+        The key schema, where the archive does not know it: --key pk:S --key sk:N.
+    without_indexes
+        Make no secondary indexes.
+    without_ttl
+        Leave time to live off.
+    without_tags
+        Set no tags.
+    without_streams
+        Leave the stream off.
+    without_pitr
+        Leave point-in-time recovery off.
+    rate
+        How fast to write: 500 for items a second, 50% for a share of the write capacity. Default:
+        as fast as the table takes it, and 50% with --merge.
+    compare
+        How to hold the new table against the archive: `none`, `sample` (up to 1,000 items) or
+        `full` (every item; reads the whole table).
+    allow_gap
+        Restore over a gap between exports, and say what may be missing.
+    into_source
+        Write even if TO is the table that the exports are of.
+    checkpoints
+        Where to keep how far it is: s3://BUCKET/PREFIX or a folder. Default: in the archive.
+    dry_run
+        Only show the plan, also with --yes.
+    yes
+        Really do it.
+    """
+    merging = _merging(merge=merge, newer_by=newer_by, overwrite=overwrite)
+    wish = RestoreWish(
+        table=table,
+        at=_instant(at),
+        to=to,
+        way=way,
+        merging=merging,
+        newer_by=newer_by,
+        keys=tuple(keys or ()),
+        parts=Parts(
+            indexes=not without_indexes,
+            ttl=not without_ttl,
+            tags=not without_tags,
+            streams=not without_streams,
+            pitr=not without_pitr,
+        ),
+        rate=parse_rate(rate or "50%") if rate or merging else None,
+        key=parse_key(key) if key else None,
+        allow_gap=allow_gap,
+        into_source=into_source,
+        compare=compare,
+    )
+    windows = _windows(context, _archive(context, archive, parameter_path), checkpoints)
+    plan = plan_table(wish, windows)
+    if dry_run or not yes:
+        _answer(context, plan, None)
+        context.note("Nothing was restored. To do it, add --yes")
+        return 0
+    _say_plan(context, plan)
+    with _shown(context) as show:
+        report = restore_table(plan, windows, show)
+    _answer(context, plan, report)
+    return 0
+
+
+def _merging(*, merge: bool, newer_by: str | None, overwrite: bool) -> Merging | None:
+    if (newer_by or overwrite) and not merge:
+        raise UsageError("--newer-by and --overwrite go with --merge")
+    if newer_by and overwrite:
+        raise UsageError("--newer-by and --overwrite exclude each other")
+    if not merge:
+        return None
+    return Merging.NEWER if newer_by else Merging.REPLACE if overwrite else Merging.MISSING
+
+
+def _instant(text: str) -> datetime | None:
+    """The UTC instant; ``None`` for the latest."""
+    if text == "latest":
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--at {text!r} is not a time", hint="Write it like 2026-11-01T03:00+09:00, or latest"
+        ) from None
+    if instant.tzinfo is None:
+        raise UsageError(
+            f"--at {text!r} has no offset, so it could mean any of many instants",
+            hint=f"Write {text}Z for UTC, or {text}+09:00",
+        )
+    return instant.astimezone(UTC)
+
+
+def _archive(context: Context, where: str | None, parameter_path: str) -> Place:
+    if where is None:
+        from coldtable.aws.parameters import SsmParameters
+
+        path = parse_path(parameter_path)
+        stored = SsmParameters(context.session.client("ssm")).read(path)
+        if BUCKET not in stored:
+            raise ParameterMissing(
+                f"{path}/{BUCKET} is not set, so the archive is not known",
+                hint="Name it: --archive s3://BUCKET, or --archive DIR",
+            )
+        where = f"s3://{parse_bucket(stored[BUCKET])}"
+    return open_archive(context, where)
+
+
+def _windows(context: Context, place: Place, checkpoints: str | None) -> Windows:
+    from coldtable.aws.imports import DynamoDbImports
+    from coldtable.aws.table_reader import DynamoDbReader
+    from coldtable.aws.table_writer import DynamoDbWriter
+    from coldtable.aws.tables import DynamoDbTables
+    from coldtable.aws.wire import Wire
+
+    notes = open_archive(context, checkpoints) if checkpoints else place
+    dynamodb = context.session.client("dynamodb")
+    wire = Wire(context.session.signer("dynamodb"))
+    bucket = place.shown.removeprefix("s3://").rstrip("/")
+    return Windows(
+        store=place.store,
+        prefix=place.prefix,
+        bucket=bucket if place.shown.startswith("s3://") else None,
+        notes=notes.store,
+        notes_prefix=notes.prefix,
+        region=dynamodb.meta.region_name,
+        tables=DynamoDbTables(dynamodb),
+        writer=DynamoDbWriter(wire),
+        reader=DynamoDbReader(wire),
+        importer=DynamoDbImports(dynamodb, context.session.client("logs")),
+        ion=_read_ion,
+        pause=time.sleep,
+        say=context.note,
+    )
+
+
+def _read_ion(line: bytes) -> dict[str, Any]:
+    from coldtable.ion import read_line
+
+    return read_line(line)
+
+
+@contextmanager
+def _shown(context: Context) -> Iterator[Callable[[Progress], None]]:
+    """Shows how far it is on a terminal."""
+    if context.verbosity < 0:
+        yield lambda _: None
+        return
+    with context.err.status("") as status:
+        yield lambda now: status.update(escape(f"{now.done:,} of {now.total:,} {now.what}"))
+
+
+def _say_plan(context: Context, plan: TablePlan) -> None:
+    for name, value in _plan_rows(plan):
+        context.note(f"{name:<10} {value}")
+
+
+def _plan_rows(plan: TablePlan) -> list[tuple[str, str]]:
+    estimate, wish = plan.estimate, plan.wish
+    exports = [export.export_id for export in plan.exports]
+    more = f" and {len(exports) - 1} incremental exports" if exports[1:] else ""
+    rows = [
+        ("from", f"{plan.base.table.name} at {exact_iso(plan.source.moment)}"),
+        ("exports", exports[0] + more),
+        ("to", wish.to + (", which exists" if plan.target else ", a new table")),
+        ("like", plan.defined_by),
+        ("way", f"{plan.way}: {plan.because}"),
+        ("items", f"{estimate.items:,}" + (" and what changed since" if exports[1:] else "")),
+        ("size", _size(plan)),
+        ("duration", _duration(plan)),
+        ("price", _price(plan)),
+        ("compare", str(wish.compare)),
+    ]
+    if plan.resumes:
+        rows.append(("resumes", "an earlier run of the same command"))
+    return rows + [("note", note) for note in plan.notes]
+
+
+def _size(plan: TablePlan) -> str:
+    found = plan.estimate
+    parts = [f"{_bytes(found.stored_bytes)} compressed"] if found.stored_bytes is not None else []
+    parts += [f"about {_bytes(found.json_bytes)} of JSON"] if found.json_bytes is not None else []
+    return ", ".join(parts) or "not known"
+
+
+def _duration(plan: TablePlan) -> str:
+    seconds = plan.estimate.seconds
+    if seconds is None:
+        return "AWS promises none; a small import takes some minutes"
+    return f"about {timedelta(seconds=max(1, round(seconds)))}"
+
+
+def _price(plan: TablePlan) -> str:
+    if plan.estimate.dollars is None:
+        return "that of the provisioned capacity"
+    return f"about {plan.estimate.dollars:.2f} USD ({SOURCE})"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _answer(context: Context, plan: TablePlan, report: RestoreReport | None) -> None:
+    body: dict[str, Any] = {"done": report is not None, **_plan_body(plan)}
+    if report is not None:
+        body["report"] = _report_body(report)
+
+    def table() -> None:
+        if report is None:
+            print_table(["", "PLAN"], _plan_rows(plan))
+            return
+        print_table(["", "REPORT"], _report_rows(report))
+        sys.stdout.write("\n")
+        sys.stdout.write(f"The table {plan.wish.to} is restored.\n")
+
+    context.answer(SCHEMA, body, table)
+
+
+def _plan_body(plan: TablePlan) -> Mapping[str, Any]:
+    estimate = plan.estimate
+    return {
+        "table": plan.base.table.arn,
+        "at": exact_iso(plan.source.moment),
+        "exports": [export.manifest.export_arn for export in plan.exports],
+        "to": plan.wish.to,
+        "exists": plan.target is not None,
+        "definedBy": plan.defined_by,
+        "way": str(plan.way),
+        "because": plan.because,
+        "items": estimate.items,
+        "storedBytes": estimate.stored_bytes,
+        "jsonBytes": estimate.json_bytes,
+        "seconds": estimate.seconds,
+        "dollars": estimate.dollars,
+        "resumes": plan.resumes,
+        "notes": list(plan.notes),
+    }
+
+
+def _report_body(report: RestoreReport) -> Mapping[str, Any]:
+    comparison, tally, imported = report.comparison, report.tally, report.imported
+    return {
+        "tableArn": report.table.arn,
+        "seconds": round(report.seconds, 3),
+        "written": tally.written if tally else imported.imported_items if imported else None,
+        "kept": tally.kept if tally else 0,
+        "writeUnits": tally.units if tally else None,
+        "importArn": imported.arn if imported else None,
+        "comparison": {
+            "level": str(comparison.level),
+            "checked": comparison.checked,
+            "wanted": comparison.wanted,
+            "found": comparison.found,
+            "same": comparison.same,
+        },
+    }
+
+
+def _report_rows(report: RestoreReport) -> Sequence[tuple[str, str]]:
+    comparison, tally, imported = report.comparison, report.tally, report.imported
+    rows = [("table", report.table.arn)]
+    if imported:
+        rows.append(("imported", f"{imported.imported_items:,} items ({imported.arn})"))
+    if tally:
+        kept = f", {tally.kept:,} left as they were" if tally.kept else ""
+        rows.append(("written", f"{tally.written:,} items{kept}"))
+        if tally.units is not None:
+            rows.append(("units", f"{tally.units:,.0f} write units"))
+    rows.append(("duration", str(timedelta(seconds=round(report.seconds)))))
+    match comparison.level:
+        case Compare.NONE:
+            rows.append(("compared", "nothing"))
+        case Compare.SAMPLE:
+            rows.append(("compared", f"{comparison.checked:,} items drawn by lot: all the same"))
+        case Compare.FULL:
+            rows.append(("compared", f"all {comparison.checked:,} items: the same"))
+    return rows + [("note", note) for note in report.plan.notes]

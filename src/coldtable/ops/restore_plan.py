@@ -1,0 +1,317 @@
+"""Plan a restore: what is read, what table comes of it, which way, how long, and for how much.
+
+Only reads. What a plan cannot do it refuses, with the option that allows it where there is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+
+from coldtable.core.archive import ArchivedExport, of_table
+from coldtable.core.checkpoint import Checkpoint, decode, digest_of
+from coldtable.core.creation import local_indexes, losses, without_indexes
+from coldtable.core.definition import check_table_name, definition_of_key
+from coldtable.core.estimate import estimate
+from coldtable.core.lines import Parse, parse_json
+from coldtable.core.manifest import DataFile
+from coldtable.core.pace import Rate
+from coldtable.core.records import ROOT
+from coldtable.core.restore_point import RestorePlan, plan_restore
+from coldtable.core.ways import Wanted, obstacles
+from coldtable.errors import Conflict, NotFound, ParameterInvalid, UsageError
+from coldtable.model_restore import (
+    Compare,
+    Definition,
+    Estimate,
+    KeySchema,
+    Merging,
+    Parts,
+    TableState,
+    Way,
+)
+from coldtable.ops.archive import find_exports, load_files
+from coldtable.ops.definitions import definition_for
+from coldtable.ops.proof import read_items
+from coldtable.ports import ObjectStore
+from coldtable.ports_restore import Importer, TableReader, Tables, TableWriter
+
+_SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreWish:
+    """What somebody asks for. ``at`` is ``None`` for the newest restore point, ``way`` for the
+    best that applies, ``merging`` for a table that must be new or empty."""
+
+    table: str
+    at: datetime | None
+    to: str
+    way: Way | None = None
+    merging: Merging | None = None
+    newer_by: str | None = None
+    keys: tuple[str, ...] = ()
+    parts: Parts = field(default_factory=Parts)
+    rate: Rate | None = None
+    key: KeySchema | None = None
+    allow_gap: bool = False
+    into_source: bool = False
+    compare: Compare = Compare.SAMPLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """Everything outside that a restore asks or changes.
+
+    ``prefix`` is the archive's in ``store``; ``bucket`` the name of the bucket that it is, if it
+    is one. Checkpoints are kept in ``notes``, below ``notes_prefix``. ``ion`` reads a line of an
+    ION export.
+    """
+
+    store: ObjectStore
+    prefix: str
+    bucket: str | None
+    notes: ObjectStore
+    notes_prefix: str
+    region: str
+    tables: Tables
+    writer: TableWriter
+    reader: TableReader
+    importer: Importer
+    ion: Parse
+    pause: Callable[[float], None]
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TablePlan:
+    """One restore, ready to be done. ``because`` says why it goes its way.
+
+    ``base`` has its data files. ``target`` is the table if it is there already. ``checkpoint`` is
+    that of an earlier attempt at the very same restore; ``notes`` is what the result will lack.
+    """
+
+    wish: RestoreWish
+    source: RestorePlan
+    base: ArchivedExport
+    definition: Definition
+    defined_by: str
+    target: TableState | None
+    way: Way
+    because: str
+    estimate: Estimate
+    notes: tuple[str, ...]
+    restore_id: str
+    checkpoint_key: str
+    checkpoint: Checkpoint | None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier attempt is continued."""
+        return self.checkpoint is not None
+
+    @property
+    def exports(self) -> tuple[ArchivedExport, ...]:
+        """What is read, in order."""
+        return (self.base, *self.source.increments)
+
+
+def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
+    """Look at the archive and at the target, and say what a restore would do.
+
+    Raises ``NotCovered``, ``DamagedError``, ``ConfigError`` if the key is not known, and
+    ``Conflict`` for a table that must not be written to as the wish stands.
+    """
+    check_table_name(wish.to)
+    found = find_exports(windows.store, windows.prefix).exports
+    if not found:
+        raise NotFound("There is no export in the archive", hint="Is it the right --archive?")
+    source = plan_restore(of_table(found, wish.table), wish.at, allow_gap=wish.allow_gap)
+    base = load_files(windows.store, source.base)
+    base = replace(base, files=tuple(sorted(base.files, key=lambda file: file.key)))
+    target = windows.tables.state(wish.to)
+    restore_id = _identity(wish, source)
+    key = f"{windows.notes_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
+    checkpoint = _checkpoint(windows.notes, key, base.files, target)
+    _check_target(wish, base, target, windows.tables, checkpoint)
+    definition, defined_by = _definition(wish, source, base, target, windows)
+    stored, strays = _stored(windows.store, base)
+    way, because = _way(wish, base, definition, target, windows, stored, strays, checkpoint)
+    rows = sample_rows(base, windows)
+    return TablePlan(
+        wish=wish,
+        source=source,
+        base=base,
+        definition=definition,
+        defined_by=defined_by,
+        target=target,
+        way=way,
+        because=because,
+        estimate=estimate(
+            way,
+            items=base.manifest.items,
+            rows=rows,
+            stored=stored,
+            definition=definition if wish.parts.indexes else without_indexes(definition),
+            target=target,
+            rate=wish.rate,
+        ),
+        notes=_notes(wish, source, definition, target),
+        restore_id=restore_id,
+        checkpoint_key=key,
+        checkpoint=checkpoint,
+    )
+
+
+def line_parser(export: ArchivedExport, windows: Windows) -> Parse:
+    """How a line of this export is read."""
+    return windows.ion if export.manifest.output_format == "ION" else parse_json
+
+
+def json_lines(file: DataFile, export: ArchivedExport, windows: Windows) -> Iterator[bytes]:
+    """The lines of a file as DynamoDB JSON, whatever they are written in."""
+    lines = read_items(file, windows.store)
+    if export.manifest.output_format != "ION":
+        return lines
+    return (
+        json.dumps(windows.ion(line), ensure_ascii=False, separators=(",", ":")).encode()
+        for line in lines
+    )
+
+
+def sample_rows(base: ArchivedExport, windows: Windows) -> list[bytes]:
+    """The first lines of the first file that has any."""
+    for file in base.files:
+        if file.items:
+            return list(islice(json_lines(file, base, windows), _SAMPLE))
+    return []
+
+
+def _identity(wish: RestoreWish, source: RestorePlan) -> str:
+    """What makes a restore the same when it is asked for again: not how fast or with what parts."""
+    exports = [e.manifest.export_arn for e in (source.base, *source.increments)]
+    parts = [exports, wish.to, sorted(wish.keys), str(wish.merging), wish.newer_by]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def _checkpoint(
+    store: ObjectStore, key: str, files: tuple[DataFile, ...], target: TableState | None
+) -> Checkpoint | None:
+    """The checkpoint, if it is of the table that is there now: another one begins anew."""
+    try:
+        found = decode(key, b"".join(store.read(key)))
+    except NotFound:
+        return None
+    if found.files != digest_of(files):
+        return None
+    if found.attempt:
+        # An import's table shows itself late: what became of it is asked of AWS.
+        return found
+    return found if target is not None and found.table_id == target.table_id else None
+
+
+def _check_target(
+    wish: RestoreWish,
+    base: ArchivedExport,
+    target: TableState | None,
+    tables: Tables,
+    checkpoint: Checkpoint | None,
+) -> None:
+    if target is None:
+        return
+    if target.arn == base.table.arn and not wish.into_source:
+        raise Conflict(
+            f"{wish.to} is the table that the exports are of",
+            hint="Restore into a new one: --to ANOTHER-NAME. To write into the source itself: "
+            "--into-source, and --merge because it has items",
+        )
+    if wish.merging or checkpoint:
+        return
+    if tables.has_items(wish.to):
+        raise Conflict(
+            f"The table {wish.to} exists and has items",
+            hint="Name a new one, or put in what it lacks with --merge",
+        )
+
+
+def _definition(
+    wish: RestoreWish,
+    source: RestorePlan,
+    base: ArchivedExport,
+    target: TableState | None,
+    windows: Windows,
+) -> tuple[Definition, str]:
+    """By --key, else as noted; a table that is there already is what it is."""
+    if target is not None:
+        if wish.key and wish.key != target.key:
+            raise ParameterInvalid(f"The table {target.name} has the key {target.key}")
+        return definition_of_key(target.key), f"the table {target.name} itself"
+    if wish.key:
+        return definition_of_key(wish.key), "--key"
+    exports = (base, *source.increments)
+    parse = line_parser(base, windows)
+    return definition_for(windows.store, windows.prefix, exports, source.moment, parse)
+
+
+def _stored(store: ObjectStore, base: ArchivedExport) -> tuple[int | None, tuple[str, ...]]:
+    """The bytes of the base's files, and what else lies among them."""
+    known = {file.key for file in base.files}
+    folders = {key.rpartition("/")[0] + "/" for key in known}
+    if len(folders) != 1:
+        return None, ()
+    size, strays = 0, []
+    for entry in store.entries(folders.pop()):
+        if entry.key in known:
+            size += entry.size
+        else:
+            strays.append(entry.key)
+    return size, tuple(strays)
+
+
+def _way(
+    wish: RestoreWish,
+    base: ArchivedExport,
+    definition: Definition,
+    target: TableState | None,
+    windows: Windows,
+    stored: int | None,
+    strays: tuple[str, ...],
+    checkpoint: Checkpoint | None,
+) -> tuple[Way, str]:
+    if checkpoint is not None:
+        return (Way.IMPORT if checkpoint.attempt else Way.WRITE), "it was begun so"
+    reasons = obstacles(
+        Wanted(
+            table_exists=target is not None,
+            in_bucket=windows.bucket is not None,
+            some_keys=bool(wish.keys),
+            merging=wish.merging is not None,
+            local_indexes=local_indexes(definition) if wish.parts.indexes else (),
+            objects=len(base.files),
+            stored_bytes=stored,
+            region=windows.region,
+            strays=strays,
+        )
+    )
+    if wish.way is Way.IMPORT and reasons:
+        raise UsageError(f"It cannot be imported: {'; '.join(reasons)}", hint="Use --way write")
+    if wish.way is not None:
+        return wish.way, "it was asked for"
+    if reasons:
+        return Way.WRITE, reasons[0]
+    return Way.IMPORT, "it needs no write capacity"
+
+
+def _notes(
+    wish: RestoreWish, source: RestorePlan, definition: Definition, target: TableState | None
+) -> tuple[str, ...]:
+    found = [str(seam) for seam in source.seams]
+    if target is None:
+        found += losses(definition)
+    if wish.merging is Merging.MISSING and target is not None:
+        found.append("Items that were deleted after that time come back")
+    return tuple(found)
