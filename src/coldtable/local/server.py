@@ -45,7 +45,7 @@ _SETTLE_SECONDS = 60.0
 _CLOCK_NOTE = "clock.json"
 # History keeps what it is given, so the collector looks in vain: measured, a tenth of the
 # processor time of overwriting at Python's own thresholds.
-_COLLECT_AFTER = (50_000, 50, 100)
+_COLLECT_AFTER = (20_000, 10, 100)
 
 
 class Server:
