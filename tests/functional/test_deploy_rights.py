@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from coldtable.local.process import EmbeddedAws
+from tests.unit.test_iam import sets
 
 from .conftest import Boto, Coldtable, NewTable, until
 
@@ -82,6 +83,35 @@ def test_deployed_function_exports(installed: Installed, boto: Boto) -> None:
             if found["Key"].endswith("/manifest-summary.json")
         ]
     )
+
+
+def test_printed_policies_are_the_deployed_ones(
+    installed: Installed, coldtable: Coldtable, boto: Boto
+) -> None:
+    """`coldtable policy lambda` prints what the stack's role has, and what the settings ask for
+    beyond that it names; `policy bucket` names the stack's roles."""
+    (name,) = (
+        r["RoleName"] for r in boto("iam").list_roles()["Roles"] if "ExportRole" in r["RoleName"]
+    )
+    deployed = boto("iam").get_role_policy(RoleName=name, PolicyName="export")["PolicyDocument"]
+    answer = coldtable("policy", "lambda", "--function", "export")
+    assert sets(answer.json) == sets(deployed)
+    assert "Missing" not in answer.err
+    boto("ssm").put_parameter(
+        Name="/coldtable/prod/POLICY",
+        Type="String",
+        Value=json.dumps({"bucket": "theirs", "bucket_owner": "210987654321", "tables": ["a-*"]}),
+    )
+    answer = coldtable("policy", "lambda", "--function", "export")
+    assert f"Missing from what the stack gave the role {name}: " in answer.err
+    assert "table/a-*, bucket theirs" in answer.err
+    assert f"--role-name {name} " in answer.err
+    written = sets(answer.json)["WriteTheArchive"]
+    assert written["Resource"] == {f"arn:aws:s3:::{b}/*" for b in (installed.bucket, "theirs")}
+    answer = coldtable("policy", "bucket")
+    assert sets(answer.json)["ColdtableWrites"]["Resource"] == {"arn:aws:s3:::theirs/*"}
+    assert name in json.dumps(sets(answer.json)["ColdtableWrites"]["Principal"])
+    assert "as account 210987654321" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from coldtable.errors import (
         ("dynamodb", "ExportTableToPointInTime", "AccessDeniedException", AccessDenied),
         ("s3", "ListObjectsV2", "AccessDenied", AccessDenied),
         ("s3", "HeadBucket", "403", AccessDenied),
+        ("sns", "Publish", "AuthorizationError", AccessDenied),
         ("dynamodb", "DescribeTable", "UnrecognizedClientException", NoCredentials),
         ("s3", "GetObject", "ExpiredToken", NoCredentials),
         ("dynamodb", "DescribeExport", "ThrottlingException", Throttled),
@@ -71,6 +72,8 @@ def test_each_code_has_its_class(
         ("s3", "ListObjectsV2", "Access Denied", "s3:ListBucket"),
         ("s3", "HeadObject", "Forbidden", "s3:GetObject"),
         ("lambda", "Invoke", "no", "lambda:InvokeFunction"),
+        ("sns", "Publish", "not authorized to perform: SNS:Publish on resource", "sns:Publish"),
+        ("sqs", "SendMessage", "not authorized to perform: sqs:sendmessage on", "sqs:SendMessage"),
         (
             "cloudformation",
             "CreateChangeSet",

@@ -49,7 +49,14 @@ _ACTIONS = {
     "lambda:Invoke": "lambda:InvokeFunction",
 }
 
-_DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "Forbidden"}
+_DENIED = {
+    "403",
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",  # SNS
+    "Forbidden",
+    "UnauthorizedOperation",
+}
 _BAD_CREDENTIALS = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -76,7 +83,7 @@ _CONFLICT = {
     "ResourceInUseException",
 }
 
-_DENIED_ACTION = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
+_DENIED_ACTION = re.compile(r"not authorized to perform: ([A-Za-z0-9-]+:[A-Za-z]+)")
 
 
 @contextmanager
@@ -174,6 +181,9 @@ def _denied(text: str, service: str, operation: str, subject: str) -> AccessDeni
     named = _DENIED_ACTION.search(text)
     default = f"{service}:{operation}"
     action = named.group(1) if named else _ACTIONS.get(default, default)
+    if action.lower() == default.lower():
+        # SNS writes SNS:Publish and SQS sqs:sendmessage.
+        action = default
     return AccessDenied(
         f"Access denied: {action} is missing{_about(subject)}. AWS says: {text}",
         action=action,

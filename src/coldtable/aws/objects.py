@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from coldtable.aws.errors import translated
-from coldtable.errors import ColdtableError, Conflict, NotFound
+from coldtable.errors import AccessDenied, ColdtableError, Conflict, NotFound
 from coldtable.ports import Entry
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class S3Objects:
         """See ``ports.ObjectStore.entries``."""
         pages = self._client.get_paginator("list_objects_v2")
         start: dict[str, str] = {"StartAfter": after} if after else {}
-        with translated("s3", f"bucket {self._bucket}"):
+        with self._asking():
             for page in pages.paginate(
                 Bucket=self._bucket,
                 Prefix=prefix,
@@ -56,7 +56,7 @@ class S3Objects:
 
     def read(self, key: str) -> Iterator[bytes]:
         """See ``ports.ObjectStore.read``."""
-        with translated("s3", f"s3://{self._bucket}/{key}"):
+        with self._asking(key):
             try:
                 body = self._client.get_object(Bucket=self._bucket, Key=key, **self._owner)["Body"]
             except ClientError as error:
@@ -67,7 +67,7 @@ class S3Objects:
 
     def put(self, key: str, body: bytes) -> None:
         """See ``ports.ObjectStore.put``."""
-        with translated("s3", f"s3://{self._bucket}/{key}"):
+        with self._asking(key):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, **self._owner)
 
     def put_new(self, key: str, body: bytes) -> bool:
@@ -77,7 +77,7 @@ class S3Objects:
         way: then the other one's success is not certain yet, so we ask again.
         """
         for _ in range(_CONTESTS):
-            with translated("s3", f"s3://{self._bucket}/{key}"):
+            with self._asking(key):
                 try:
                     self._client.put_object(
                         Bucket=self._bucket, Key=key, Body=body, IfNoneMatch="*", **self._owner
@@ -104,12 +104,12 @@ class S3Objects:
         parts = _parts(pieces)
         first = next(parts)
         if len(first) < _PART:
-            with translated("s3", f"s3://{self._bucket}/{key}"):
+            with self._asking(key):
                 put = self._client.put_object(
                     Bucket=self._bucket, Key=key, Body=first, **self._owner
                 )
             return put["ETag"].strip('"')
-        with translated("s3", f"s3://{self._bucket}/{key}"):
+        with self._asking(key):
             upload = self._client.create_multipart_upload(
                 Bucket=self._bucket, Key=key, **self._owner
             )["UploadId"]
@@ -117,7 +117,7 @@ class S3Objects:
             return self._upload(key, upload, first, parts)
         except BaseException:
             # Whatever went wrong is told; that the parts could not be removed is not.
-            with suppress(ColdtableError), translated("s3", f"s3://{self._bucket}/{key}"):
+            with suppress(ColdtableError), self._asking(key):
                 self._client.abort_multipart_upload(
                     Bucket=self._bucket, Key=key, UploadId=upload, **self._owner
                 )
@@ -127,7 +127,7 @@ class S3Objects:
         done: list[CompletedPartTypeDef] = []
         for number, body in enumerate(chain([first], rest), 1):
             # Not around the loop: errors of the pieces are not S3's.
-            with translated("s3", f"s3://{self._bucket}/{key}"):
+            with self._asking(key):
                 part = self._client.upload_part(
                     Bucket=self._bucket,
                     Key=key,
@@ -139,7 +139,7 @@ class S3Objects:
             # A checksum that the SDK sent with a part has to be told again at the end.
             sums = {name: part[name] for name in part if name.startswith("Checksum")}  # type: ignore[literal-required]
             done.append({"PartNumber": number, "ETag": part["ETag"], **sums})  # type: ignore[typeddict-item]
-        with translated("s3", f"s3://{self._bucket}/{key}"):
+        with self._asking(key):
             made = self._client.complete_multipart_upload(
                 Bucket=self._bucket,
                 Key=key,
@@ -148,6 +148,24 @@ class S3Objects:
                 **self._owner,
             )
         return made["ETag"].strip('"')
+
+    @contextmanager
+    def _asking(self, key: str | None = None) -> Iterator[None]:
+        """S3's errors as ours. A foreign bucket's refusals have more than one possible cause."""
+        subject = f"bucket {self._bucket}" if key is None else f"s3://{self._bucket}/{key}"
+        owner = self._owner.get("ExpectedBucketOwner")
+        try:
+            with translated("s3", f"{subject} of account {owner}" if owner else subject):
+                yield
+        except AccessDenied as refused:
+            if not owner:
+                raise
+            raise AccessDenied(
+                refused.message,
+                action=refused.action,
+                hint=f"The bucket must belong to account {owner}, and its policy must allow it "
+                "as well as the caller's own: coldtable policy bucket; coldtable policy lambda",
+            ) from refused.__cause__
 
 
 def _parts(pieces: Iterable[bytes]) -> Iterator[bytes]:

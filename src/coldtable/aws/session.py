@@ -50,6 +50,13 @@ class AwsSession:
             user_agent_extra="coldtable",
         )
 
+    @property
+    def region(self) -> str | None:
+        """The region that clients are made for, if one is set anywhere."""
+        with translated("the AWS configuration"):
+            found: str | None = self._region or self._session.get_config_variable("region")
+        return found
+
     def client(self, service: str) -> Any:
         """A client of ``service``. The caller annotates it with its type."""
         access_key, secret_key = self._keys

@@ -22,6 +22,7 @@ from coldtable.cli.destroy import destroy
 from coldtable.cli.export import export
 from coldtable.cli.local import local
 from coldtable.cli.pause import pause, resume
+from coldtable.cli.policy import policy
 from coldtable.cli.restore import restore
 from coldtable.errors import ColdtableError
 
@@ -40,7 +41,7 @@ app = App(
 )
 
 # Their modules import the AWS SDK only when they run: `coldtable --help` need not wait for it.
-for command in (deploy, destroy, export, restore, pause, resume, config, demo, local):
+for command in (deploy, destroy, export, restore, pause, resume, config, policy, demo, local):
     app.command(command)
 
 

@@ -138,6 +138,18 @@ def settings_for(configuration: Configuration, tables: Iterable[str]) -> Setting
     )
 
 
+def destinations(
+    configuration: Configuration, tables: Iterable[str] = ()
+) -> tuple[Destination, ...]:
+    """Where these tables' exports go, each place once; without any, all places that are named."""
+    names = tuple(tables)
+    places = [_place(values_for(configuration, name)) for name in names]
+    if not names:
+        own = [values_for(configuration, name) for name in sorted(configuration.tables)]
+        places = [_place(values) for values in (configuration.defaults, *own)]
+    return tuple(dict.fromkeys(to for to, _ in places if to.bucket))
+
+
 def paused_text(pause: Pause) -> str:
     """Since when, by whom and why."""
     by = f" by {pause.by}" if pause.by else ""
