@@ -8,7 +8,7 @@ wrong and where; the hint is printed under it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ColdtableError(Exception):
@@ -26,6 +26,16 @@ class ColdtableError(Exception):
     def __str__(self) -> str:
         """Hint included: a dead letter and a traceback show nothing but this."""
         return "\n  hint: ".join([self.message, *self.hint.splitlines()])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross from one process to another, whatever their classes want to be made of."""
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[ColdtableError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(ColdtableError):

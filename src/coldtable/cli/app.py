@@ -24,6 +24,7 @@ from coldtable.cli.local import local
 from coldtable.cli.pause import pause, resume
 from coldtable.cli.policy import policy
 from coldtable.cli.restore import restore
+from coldtable.cli.verify import verify
 from coldtable.errors import ColdtableError
 
 GLOBAL = Group("Global options", sort_key=9)
@@ -41,7 +42,19 @@ app = App(
 )
 
 # Their modules import the AWS SDK only when they run: `coldtable --help` need not wait for it.
-for command in (deploy, destroy, export, restore, pause, resume, config, policy, demo, local):
+for command in (
+    deploy,
+    destroy,
+    export,
+    verify,
+    restore,
+    pause,
+    resume,
+    config,
+    policy,
+    demo,
+    local,
+):
     app.command(command)
 
 

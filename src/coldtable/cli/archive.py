@@ -7,20 +7,54 @@ from pathlib import Path
 
 from coldtable.cli.context import Context
 from coldtable.core.archive import EXPORT_ID
+from coldtable.core.policy import parse_configuration, settings_for
+from coldtable.core.settings import parse_path
 from coldtable.errors import NotFound, UsageError
+from coldtable.model import Destination
 from coldtable.ports import ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where an archive lies: its objects are those of ``store`` whose keys begin with ``prefix``.
+class Opener:
+    """Makes an archive's object store, in this process or in another one."""
 
-    ``shown`` is what keys are shown after, with a slash or nothing at its end.
+    context: Context
+    bucket: str | None = None
+    owner: str | None = None
+    folder: Path | None = None
+
+    def __call__(self) -> ObjectStore:
+        """The store."""
+        if self.folder is not None:
+            from coldtable.files import FileObjects
+
+            return FileObjects(self.folder)
+        from coldtable.aws.objects import S3Objects
+
+        client = self.context.session.client("s3")
+        return S3Objects(client, self.bucket or "", owner=self.owner)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where an archive lies: its objects are those whose keys begin with ``prefix``.
+
+    ``shown`` is what a key is shown after, and ``waits`` tells that the store keeps one waiting.
     """
 
-    store: ObjectStore
+    open: Opener
     prefix: str
     shown: str
+
+    @property
+    def store(self) -> ObjectStore:
+        """A store to read from."""
+        return self.open()
+
+    @property
+    def waits(self) -> bool:
+        """Whether reading several objects at a time is faster, whatever the cores."""
+        return self.open.folder is None
 
     def name(self, key: str) -> str:
         """How an object is named to people."""
@@ -34,23 +68,38 @@ def open_archive(context: Context, where: str) -> Place:
     """
     scheme, colon, rest = where.partition("://")
     if not colon:
-        return _folder(Path(where))
+        return _folder(context, Path(where))
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not bucket:
         raise UsageError(
             f"--archive {where!r} is no place that coldtable can read",
             hint="Write s3://BUCKET/PREFIX, or the path of a folder",
         )
-    from coldtable.aws.objects import S3Objects
-
     prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
-    store = S3Objects(context.session.client("s3"), bucket)
-    return Place(store=store, prefix=prefix, shown=f"s3://{bucket}/")
+    return Place(
+        open=Opener(context=context, bucket=bucket), prefix=prefix, shown=f"s3://{bucket}/"
+    )
 
 
-def _folder(path: Path) -> Place:
-    from coldtable.files import FileObjects
+def configured_archive(context: Context, parameter_path: str, table: str | None) -> Place:
+    """The bucket that the installation exports ``table`` to; without one, its usual bucket."""
+    from coldtable.aws.parameters import SsmParameters
 
+    path = parse_path(parameter_path)
+    configuration = parse_configuration(
+        path, SsmParameters(context.session.client("ssm")).read(path)
+    )
+    settings = settings_for(configuration, [table] if table else [])
+    usual = Destination(bucket=settings.bucket), settings.prefix_template
+    to, _ = settings.apart.get(table or "", usual)
+    return Place(
+        open=Opener(context=context, bucket=to.bucket, owner=to.owner),
+        prefix="",
+        shown=f"s3://{to.bucket}/",
+    )
+
+
+def _folder(context: Context, path: Path) -> Place:
     if not path.is_dir():
         raise NotFound(f"There is no folder {path}", hint="Name a folder, or s3://BUCKET/PREFIX")
     path = path.resolve()
@@ -58,4 +107,8 @@ def _folder(path: Path) -> Place:
         root, prefix = path.parent, f"{path.name}/"
     else:
         root, prefix = path, ""
-    return Place(store=FileObjects(root), prefix=prefix, shown=f"{root}/".replace("//", "/"))
+    return Place(
+        open=Opener(context=context, folder=root),
+        prefix=prefix,
+        shown=f"{root}/".replace("//", "/"),
+    )

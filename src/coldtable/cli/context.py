@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +34,10 @@ class Context:
     secret_key: str | None = None
     output: Output = "table"
     verbosity: int = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What goes to another process: the options, and nothing that was made of them here."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def session(self) -> AwsSession:
