@@ -74,11 +74,13 @@ _THROTTLED = {
     "ThrottlingException",
     "TooManyRequestsException",
 }
-_NOT_FOUND = {"ResourceNotFoundException", "TableNotFoundException", "ExportNotFoundException"}
+_NOT_FOUND = {"ResourceNotFoundException", "TableNotFoundException"}
+_NO_SUCH_RUN = {"ExportNotFoundException", "ImportNotFoundException"}
 _CONFLICT = {
     "AlreadyExistsException",
     "ConflictException",
     "ExportConflictException",
+    "ImportConflictException",
     "OperationInProgressException",
     "ResourceInUseException",
 }
@@ -161,14 +163,16 @@ def _by_code(code: str, text: str, service: str, operation: str, subject: str) -
         case "LimitExceededException":
             return LimitReached(
                 f"{service} {operation}{about}: {text}",
-                hint="300 exports may run at the same time; the next run continues",
+                hint="300 exports may run at the same time; the next run continues"
+                if operation == "ExportTableToPointInTime"
+                else "Too much of it is under way: try again later",
             )
-        case _ if code in _NOT_FOUND and service == "dynamodb" and "Export" not in code:
+        case _ if code in _NOT_FOUND and service == "dynamodb":
             return TableNotFound(
                 f"The table does not exist{about}: {text}",
                 hint="Check its name, the account and the region: aws dynamodb list-tables",
             )
-        case _ if code in _NOT_FOUND:
+        case _ if code in _NOT_FOUND | _NO_SUCH_RUN:
             return NotFound(f"{service} {operation}{about}: {text}")
         case _ if code in _CONFLICT:
             return Conflict(f"{service} {operation}{about}: {text}", hint="Try again in a minute")
