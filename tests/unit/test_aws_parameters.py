@@ -12,7 +12,7 @@ def test_an_empty_page_is_not_the_end() -> None:
     """A page may be empty and still carry a token: what comes after it is read too [MODEL]."""
     client = AwsSession(region="eu-north-1", access_key="test", secret_key="test").client("ssm")
     parameter = {"Name": "/a/b/TIMEZONE", "Type": "String", "Value": "UTC"}
-    asked = {"Path": "/a/b", "WithDecryption": True}
+    asked = {"Path": "/a/b", "Recursive": True, "WithDecryption": True}
     with Stubber(client) as ssm:
         ssm.add_response("get_parameters_by_path", {"Parameters": [], "NextToken": "on"}, asked)
         ssm.add_response(
