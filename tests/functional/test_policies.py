@@ -41,7 +41,7 @@ def aws() -> Iterator[EmbeddedAws]:
 # and an upload is only given up when an export breaks off in the middle of a file.
 FOR_DYNAMODB = {"s3:AbortMultipartUpload", "s3:PutObjectAcl"}
 # What Lambda itself does with the role: tests/functional/test_night.py.
-FOR_LAMBDA = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+FOR_LAMBDA = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
 @dataclass
@@ -88,7 +88,7 @@ class Scene:
         tables = f"arn:aws:dynamodb:us-east-1:{self.account}:table/t-*"
         return self.printed(
             *("lambda", "--bucket", bucket or self.theirs, "--table", tables),
-            *("--parameter-path", "/p", *words),
+            *("--parameter-path", "/p", "--tagged", *words),
         )
 
     def may(self, document: Document) -> None:

@@ -173,6 +173,7 @@ def function(
     *,
     function: Literal["tick", "export"] = "tick",
     table: tuple[str, ...] = (),
+    tagged: bool = False,
     bucket: str | None = None,
     kms_key: str | None = None,
     stack_name: str = "coldtable",
@@ -190,6 +191,8 @@ def function(
     table
         A table by its name, glob or ARN; repeat it for several. Without any, those of the stack
         and all that the settings name.
+    tagged
+        Tables with the tag coldtable as well; only the tick looks at tags.
     bucket
         The bucket. Without it, that of the stack and all that the settings name.
     kms_key
@@ -201,6 +204,7 @@ def function(
     """
     ask = _ask(
         function=function,
+        tagged=tagged,
         tables=table,
         globs=True,
         bucket=bucket,
@@ -222,6 +226,7 @@ def _ask(
     roles: tuple[str, ...] = (),
     readers: tuple[str, ...] = (),
     function: str = "tick",
+    tagged: bool = False,
     globs: bool = False,
 ) -> Ask:
     """What was said, once each option is what it should be."""
@@ -242,6 +247,7 @@ def _ask(
         roles=roles,
         readers=readers,
         function=function,
+        tagged=tagged,
         stack=stack,
         path=parse_path(path) if path is not None else None,
     )

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+from coldtable.model_policy import TAG, Mode
 
 Statement = dict[str, Any]
 Document = dict[str, Any]
 
 # What an export does in the bucket. PutObjectAcl and AbortMultipartUpload are DynamoDB's own wish
-# [DOC-REQ]: this program never calls them.
+# [DOC-REQ]: the functions never call them themselves.
 _WRITES = "s3:AbortMultipartUpload PutObject PutObjectAcl"
 # The catalog's records and AWS's manifests; without ListBucket a missing object is a refusal.
 _READS, _LISTS = "s3:GetObject", "s3:ListBucket"
@@ -35,12 +37,14 @@ def allow(sid: str, actions: str, resources: str | Iterable[str], **more: Any) -
     service, _, names = actions.partition(":")
     found = [f"{service}:{name}" for name in names.split()]
     listed = [resources] if isinstance(resources, str) else list(resources)
+    principal = {"Principal": more.pop("Principal")} if "Principal" in more else {}
     return {
         "Sid": sid,
         "Effect": "Allow",
-        **more,
+        **principal,
         "Action": _one_or_all(found),
         "Resource": _one_or_all(listed),
+        **more,
     }
 
 
@@ -90,12 +94,16 @@ def key_policy(
 class Reach:
     """What the functions work with: ARNs, but for ``buckets`` and ``path``, which are names.
 
-    ``keys`` are the KMS keys of the buckets, ``parameter_key`` that of SecureString settings.
+    ``tables`` are those of ``TABLE_NAMES``; ``patterns`` mean further ones of the tick's, and
+    ``tagged`` any that has the tag. ``keys`` are the KMS keys of the buckets, ``parameter_key``
+    that of SecureString settings. The tick has no ``queue``, and the nightly run no ``topic``.
     """
 
     account: str
     region: str
     tables: tuple[str, ...]
+    patterns: tuple[str, ...] = ()
+    tagged: bool = False
     buckets: tuple[str, ...]
     path: str
     log: str
@@ -105,66 +113,82 @@ class Reach:
     parameter_key: str | None = None
     partition: str = "aws"
 
+    def arn(self, service: str, resource: str) -> str:
+        """The ARN of a resource in this account and region."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    @property
+    def bucket_arns(self) -> list[str]:
+        """The ARNs of the buckets."""
+        return [f"arn:{self.partition}:s3:::{bucket}" for bucket in self.buckets]
+
+    @property
+    def object_arns(self) -> list[str]:
+        """The ARNs of everything in the buckets."""
+        return [f"{arn}/*" for arn in self.bucket_arns]
+
 
 def export_policy(reach: Reach) -> Document:
     """What the nightly function's role may do."""
+    actions = "dynamodb:DescribeContinuousBackups DescribeTable ExportTableToPointInTime"
     return policy(
-        allow(
-            "ExportTheseTables",
-            "dynamodb:DescribeContinuousBackups DescribeTable ExportTableToPointInTime",
-            reach.tables,
-        ),
+        *_if(reach.tables, "ExportTheseTables", actions),
+        allow("WriteTheArchive", _WRITES, reach.object_arns),
         *_work(reach),
+        allow("ReportWhatFailed", "sqs:SendMessage", reach.queue),
     )
 
 
 def tick_policy(reach: Reach) -> Document:
-    """What the tick's role may do. It looks at whatever tables there are, and exports its own."""
-    buckets = [f"arn:{reach.partition}:s3:::{bucket}" for bucket in reach.buckets]
+    """What the tick's role may do."""
+    keep = (
+        "dynamodb:DescribeContinuousBackups DescribeTable DescribeTimeToLive "
+        "ExportTableToPointInTime ListTagsOfResource"
+    )
+    tagged = {f"aws:ResourceTag/{TAG}": [str(mode) for mode in (Mode.SNAPSHOT, Mode.CONTINUOUS)]}
     return policy(
-        allow(
-            "ExportTheseTables",
-            "dynamodb:DescribeContinuousBackups DescribeTable DescribeTimeToLive "
-            "ExportTableToPointInTime ListTagsOfResource",
-            reach.tables,
+        *_if(reach.tables, "KeepTheseTables", keep),
+        *_if(reach.patterns, "KeepTablesOfTheseNames", keep),
+        *_if(
+            reach.tagged and reach.arn("dynamodb", "table/*"),
+            "KeepTablesWithTheTag",
+            keep,
+            Condition={"StringEqualsIgnoreCase": tagged},
         ),
+        # These have no resource that they could be narrowed to [POLICY].
+        allow("FindTables", "dynamodb:ListExports ListTables", "*"),
+        *_if(reach.tagged and "*", "FindTags", "tag:GetResources"),
         allow(
             "FollowTheExports",
             "dynamodb:DescribeExport",
-            [f"{table}/export/*" for table in reach.tables],
+            reach.arn("dynamodb", "table/*/export/*"),
         ),
-        # These have no resource to be scoped to [POLICY].
-        allow("FindTablesAndExports", "dynamodb:ListExports ListTables", "*"),
-        allow("FindTaggedTables", "tag:GetResources", "*"),
-        allow("ReadTheArchive", _READS, _objects(reach)),
-        allow("ListTheArchive", _LISTS, buckets),
+        allow("KeepTheArchive", f"{_WRITES} GetObject", reach.object_arns),
+        allow("ListTheArchive", _LISTS, reach.bucket_arns),
         allow("TellPeople", "sns:Publish", reach.topic),
         *_work(reach),
     )
 
 
 def _work(reach: Reach) -> list[Statement]:
-    """What every function needs for its exports and for itself."""
-    partition, place = reach.partition, f"{reach.region}:{reach.account}"
-    found = [
-        allow("WriteTheArchive", _WRITES, _objects(reach)),
+    """What every function needs for its settings, its log and the keys."""
+    return [
         allow(
             "ReadTheSettings",
             "ssm:GetParametersByPath",
-            f"arn:{partition}:ssm:{place}:parameter{reach.path}",
+            reach.arn("ssm", f"parameter{reach.path}"),
         ),
         allow("WriteTheLog", "logs:CreateLogStream PutLogEvents", reach.log),
-        allow("ReportWhatFailed", "sqs:SendMessage", reach.queue),
+        *_if(reach.parameter_key, "DecryptTheSettings", _DECRYPTS),
+        *_if(reach.keys, "EncryptTheArchive", _ENCRYPTS),
     ]
-    if reach.parameter_key:
-        found.append(allow("DecryptTheSettings", _DECRYPTS, reach.parameter_key))
-    if reach.keys:
-        found.append(allow("EncryptTheArchive", _ENCRYPTS, reach.keys))
-    return found
 
 
-def _objects(reach: Reach) -> list[str]:
-    return [f"arn:{reach.partition}:s3:::{bucket}/*" for bucket in reach.buckets]
+def _if(
+    resources: str | Iterable[str] | Literal[False] | None, sid: str, actions: str, **more: Any
+) -> list[Statement]:
+    """An Allow, if there is anything that it is about."""
+    return [allow(sid, actions, resources, **more)] if resources else []
 
 
 def _granted(sid: str, actions: str, resource: str, to: Sequence[str]) -> list[Statement]:

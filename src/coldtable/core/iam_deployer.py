@@ -115,10 +115,12 @@ def _stack_calls(site: Site) -> Iterator[Statement]:
         roles,
     )
     services = ["lambda.amazonaws.com", "scheduler.amazonaws.com"]
-    yield {
-        **allow("StackPassesRoles", "iam:PassRole", roles),
-        "Condition": {"StringEquals": {"iam:PassedToService": services}},
-    }
+    yield allow(
+        "StackPassesRoles",
+        "iam:PassRole",
+        roles,
+        Condition={"StringEquals": {"iam:PassedToService": services}},
+    )
     yield allow(
         "StackFunction",
         "lambda:CreateFunction DeleteFunction DeleteFunctionEventInvokeConfig GetFunction "

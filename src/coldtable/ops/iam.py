@@ -26,6 +26,8 @@ from coldtable.ports import ParameterStore, Stacks
 DEFAULT_PATH = "/coldtable/prod"
 # The roles of the template, by what their function is called here.
 ROLES = {"export": "ExportRole", "tick": "TickRole"}
+# Parameters of the template that list ARNs, and the one that has the bucket's key.
+_TABLES, _PATTERNS, _KEY = ("TableArns", "MoreTableArns"), "PatternArns", "BucketKmsKeyArn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,8 @@ class Ask:
     """What a person said. What is ``None`` or empty is read from what is deployed.
 
     ``tables`` are names or ARNs; ``roles`` are those that export, ``readers`` those that only
-    read, as ARNs. ``function`` is ``export`` or ``tick``.
+    read, as ARNs. ``function`` is ``export`` or ``tick``; with ``tagged`` it keeps the tables that
+    have the tag.
     """
 
     tables: tuple[str, ...] = ()
@@ -43,6 +46,7 @@ class Ask:
     roles: tuple[str, ...] = ()
     readers: tuple[str, ...] = ()
     function: str = "tick"
+    tagged: bool = False
     stack: str = "coldtable"
     path: str | None = None
 
@@ -173,7 +177,11 @@ def for_function(ask: Ask, deployed: Deployed) -> Sheet:
         notes.append("The * in ARNs stands for what CloudFormation appends to names")
     else:
         role = deployed.roles.get(ask.function, role).rsplit("/", 1)[-1]
-        if beyond := list(_beyond(reach, deployed.stack)):
+        beyond = list(_beyond(reach, deployed.stack))
+        if ask.function == "export":
+            # The nightly run never goes beyond TABLE_NAMES.
+            beyond = [name for name in beyond if name not in reach.patterns]
+        if beyond:
             notes[0] = f"Missing from what the stack gave the role {role}: {', '.join(beyond)}"
     return Sheet(
         policy=make(reach),
@@ -222,7 +230,7 @@ def _destination(ask: Ask, deployed: Deployed) -> Destination:
 def _key(ask: Ask, deployed: Deployed) -> str:
     """The one key that is meant: of the settings, or else the one that the stack knows."""
     keys = {to.key for to in deployed.places(ask.tables) if to.key}
-    keys = keys or {deployed.stack.parameters.get("BucketKmsKeyArn", "")} - {""}
+    keys = keys or {deployed.stack.parameters.get(_KEY, "")} - {""}
     if len(keys) != 1:
         listed = f": {', '.join(sorted(keys))}" if keys else ""
         raise UsageError(
@@ -257,6 +265,7 @@ def _told(ask: Ask) -> Reach:
         region=region,
         partition=partition,
         tables=ask.tables,
+        tagged=ask.tagged,
         buckets=(ask.bucket or "",),
         path=ask.path or DEFAULT_PATH,
         log=f"arn:{partition}:logs:{here}:log-group:/aws/lambda/{ask.stack}-{ask.function}:*",
@@ -270,57 +279,56 @@ def _found(ask: Ask, deployed: Deployed) -> Reach:
     """The reach as it is deployed, and whatever else the settings name."""
     stack = deployed.stack
     partition, region, account = deployed.place
-    here = f"{region}:{account}"
-    named = ask.tables or (*_stack_tables(stack), *_settings_tables(deployed.configuration))
-    tables = [
-        name if _is_arn(name) else f"arn:{partition}:dynamodb:{here}:table/{name}" for name in named
-    ]
+    here, said = f"{region}:{account}", deployed.configuration
+    tables = _table_arns(deployed, ask.tables)
+    patterns: tuple[str, ...] = ()
+    if not ask.tables:
+        tables = _once((*_listed(stack, *_TABLES), *_table_arns(deployed, said.scheduled)))
+        others = _table_arns(deployed, (*said.selection.names, *expected_tables(said)))
+        patterns = _once(arn for arn in (*_listed(stack, _PATTERNS), *others) if arn not in tables)
     places = deployed.places(ask.tables)
-    buckets = (stack.outputs["Bucket"], *(to.bucket for to in places))
     # The id alone is a key of the caller's account and the bucket's region.
-    keys = (
-        stack.parameters.get("BucketKmsKeyArn"),
-        *(
-            to.key
-            if not to.key or _is_arn(to.key)
-            else f"arn:{partition}:kms:*:{account}:key/{to.key}"
-            for to in places
-        ),
-    )
+    ids = f"arn:{partition}:kms:*:{account}:key/"
+    named = (to.key if not to.key or _is_arn(to.key) else f"{ids}{to.key}" for to in places)
     queue = stack.outputs["DeadLetterQueueUrl"].rsplit("/", 1)[-1]
-    group = stack.outputs["LogGroupName"]
     return Reach(
         account=account,
         region=region,
         partition=partition,
-        tables=_once(tables),
-        buckets=(ask.bucket,) if ask.bucket else _once(buckets),
+        tables=tables,
+        patterns=patterns,
+        tagged=ask.tagged or (not ask.tables and said.selection.tagged),
+        buckets=_once((ask.bucket,))
+        or _once((stack.outputs["Bucket"], *(to.bucket for to in places))),
         path=ask.path or stack.parameters.get("ParameterPath", DEFAULT_PATH),
-        log=f"arn:{partition}:logs:{here}:log-group:{group}:*",
+        log=f"arn:{partition}:logs:{here}:log-group:/aws/lambda/{ask.stack}-{ask.function}:*",
         queue=f"arn:{partition}:sqs:{here}:{queue}",
         topic=stack.outputs["TopicArn"],
-        keys=(ask.key,) if ask.key else _once(keys),
+        keys=_once((ask.key,)) or _once((stack.parameters.get(_KEY), *named)),
         parameter_key=stack.parameters.get("ParameterKmsKeyArn") or None,
     )
 
 
-def _stack_tables(stack: Stack) -> list[str]:
-    listed = [stack.parameters.get(name, "") for name in ("TableArns", "MoreTableArns")]
-    return [arn for part in listed for arn in part.split(",") if arn]
+def _table_arns(deployed: Deployed, names: Iterable[str]) -> tuple[str, ...]:
+    partition, region, account = deployed.place
+    tables = f"arn:{partition}:dynamodb:{region}:{account}:table/"
+    return tuple(name if _is_arn(name) else f"{tables}{name}" for name in names)
 
 
-def _settings_tables(configuration: Configuration) -> tuple[str, ...]:
-    """The names and globs of the settings; where a tag decides, any table may be meant."""
-    if configuration.selection.tagged:
-        return ("*",)
-    return _once((*configuration.selection.names, *expected_tables(configuration)))
+def _listed(stack: Stack, *names: str) -> list[str]:
+    """The ARNs in these parameters of the stack."""
+    found = ",".join(stack.parameters.get(name, "") for name in names)
+    return [arn for arn in found.split(",") if arn]
 
 
 def _beyond(reach: Reach, stack: Stack) -> Iterator[str]:
     """What the reach has, and the role that the stack made has not."""
-    yield from (arn for arn in reach.tables if arn not in _stack_tables(stack))
+    known = _listed(stack, *_TABLES, _PATTERNS)
+    yield from (arn for arn in (*reach.tables, *reach.patterns) if arn not in known)
+    if reach.tagged and stack.parameters.get("Tagged") != "true":
+        yield "tables by their tag"
     yield from (f"bucket {b}" for b in reach.buckets if b != stack.outputs["Bucket"])
-    yield from (key for key in reach.keys if key != stack.parameters.get("BucketKmsKeyArn"))
+    yield from (key for key in reach.keys if key != stack.parameters.get(_KEY))
 
 
 def _once(values: Iterable[str | None]) -> tuple[str, ...]:
