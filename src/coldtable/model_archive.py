@@ -90,6 +90,11 @@ class Wanted:
         return any(a.outcome is Outcome.VERIFIED for a in self.attempts)
 
     @property
+    def under_way(self) -> bool:
+        """Whether an export may be running: started, or asked for and not answered yet."""
+        return any(a.in_flight for a in self.attempts) or self.last.export_id is None
+
+    @property
     def spoilt(self) -> int:
         """How many attempts ended badly."""
         return sum(a.spoilt for a in self.attempts)

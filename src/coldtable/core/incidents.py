@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from coldtable.core.planner import still_wanted
 from coldtable.core.records import iso_z, stamp
 from coldtable.errors import ColdtableError
 from coldtable.model import Pitr, Snapshot, Table
@@ -80,7 +81,7 @@ def _troubles(here: Condition) -> Iterator[Trouble]:
             consequence=f"{safe}; {_deadline(here)}.",
             mend=here.error.hint or f"coldtable tick --table {name} --debug",
         )
-    for wanted in here.ledger.pending:
+    for wanted in still_wanted(here.ledger, here.pitr, here.policy):
         if wanted.spoilt >= here.attempts:
             yield _failing(here, wanted, safe)
             break
@@ -218,8 +219,8 @@ def _reference(here: Condition) -> datetime | None:
     has just begun, its full export that is under way."""
     under_way = [
         w.span.moment
-        for w in (*here.ledger.bases, *here.ledger.snapshots)
-        if isinstance(w.span, Snapshot) and not w.verified
+        for w in still_wanted(here.ledger, here.pitr, here.policy)
+        if isinstance(w.span, Snapshot)
     ]
     if here.timeline.newest is None or here.policy.mode is Mode.SNAPSHOT:
         return here.timeline.newest or min(under_way, default=None)

@@ -131,9 +131,12 @@ def former_head(ledger: Ledger) -> datetime | None:
 
 def _continuous(desk: _Desk) -> Iterator[Action]:
     """Keep the chain unbroken: retry, go on from where it ends, or begin a new one."""
-    yield from _again(desk, SlotKind.BASE, SlotKind.WINDOW)
+    yield from _again(desk)
     yield from _lost(desk, desk.ledger.windows)
-    moment = _newest_base(desk)
+    if any(b.last.export_id is None and not b.verified for b in desk.ledger.bases):
+        desk.notes.append("whether the last full export was started is asked first")
+        return
+    moment = max(_carriers(desk), default=None)
     if moment is None:
         first = "this table has no full export yet"
         again = "the full export that the chain should begin with cannot be had any more"
@@ -163,7 +166,7 @@ def _continuous(desk: _Desk) -> Iterator[Action]:
 
 def _snapshots(desk: _Desk) -> Iterator[Action]:
     """Make every moment of the rule that PITR still reaches, since the newest one there is."""
-    yield from _again(desk, SlotKind.SNAPSHOT)
+    yield from _again(desk)
     known = {w.slot.name for w in desk.ledger.snapshots}
     missing: list[datetime] = []
     moment = latest_moment(desk.policy.rule, desk.latest)
@@ -189,19 +192,43 @@ def _snapshots(desk: _Desk) -> Iterator[Action]:
     yield from _lost(desk, desk.ledger.snapshots)
 
 
-def _again(desk: _Desk, *kinds: SlotKind) -> Iterator[Action]:
-    """Ask again for what was begun and has not come: intents nobody answered, and failures."""
+def still_wanted(ledger: Ledger, pitr: Pitr, policy: Policy) -> tuple[Wanted, ...]:
+    """What was begun, is not proven and can still come: it is under way, or will be tried again."""
+    if pitr.earliest is None:
+        return ()
+    desk = _Desk(
+        ledger=ledger,
+        policy=policy,
+        earliest=pitr.earliest,
+        latest=pitr.latest or pitr.earliest,
+        now=pitr.latest or pitr.earliest,
+        limits=Limits(),
+        notes=[],
+    )
+    return tuple(_still_wanted(desk))
+
+
+def _still_wanted(desk: _Desk) -> Iterator[Wanted]:
+    kinds: tuple[SlotKind, ...] = (SlotKind.SNAPSHOT,)
+    if desk.policy.mode is Mode.CONTINUOUS:
+        kinds = (SlotKind.BASE, SlotKind.WINDOW)
     for wanted in desk.ledger.pending:
         if wanted.slot.kind not in kinds or _is_lost(wanted, desk):
             continue
-        last = wanted.last
-        if wanted.slot.kind is SlotKind.BASE and last.reason == REFUSED:
+        if wanted.slot.kind is SlotKind.BASE and wanted.last.reason == REFUSED:
             continue
         # After a gap a window has nothing to stand on: it would be paid for and never used.
         if wanted.slot.kind is SlotKind.WINDOW and _in_gap(
-            unstamp(wanted.slot.name), desk.ledger.gaps, desk.ledger
+            unstamp(wanted.slot.name), desk.ledger.gaps, desk
         ):
             continue
+        yield wanted
+
+
+def _again(desk: _Desk) -> Iterator[Action]:
+    """Ask again for what was begun and has not come: intents nobody answered, and failures."""
+    for wanted in _still_wanted(desk):
+        last = wanted.last
         if last.in_flight or wanted.span is None:
             continue
         if not last.spoilt:
@@ -261,7 +288,7 @@ def _lost(desk: _Desk, wanted: Iterable[Wanted]) -> Iterator[MarkGap]:
     marked = set(desk.ledger.gaps)
     for one in wanted:
         start = unstamp(one.slot.name)
-        if _is_lost(one, desk) and not _in_gap(start, marked, desk.ledger):
+        if _is_lost(one, desk) and not _in_gap(start, marked, desk):
             marked.add(start)
             yield MarkGap(
                 table_id=desk.ledger.table_id,
@@ -271,13 +298,12 @@ def _lost(desk: _Desk, wanted: Iterable[Wanted]) -> Iterator[MarkGap]:
             )
 
 
-def _in_gap(start: datetime, gaps: Collection[datetime], ledger: Ledger) -> bool:
+def _in_gap(start: datetime, gaps: Collection[datetime], desk: _Desk) -> bool:
     """Whether ``start`` lies in a noted gap: no full export stands between the gap and it."""
     before = max((gap for gap in gaps if gap <= start), default=None)
-    if before is None:
-        return False
-    spans = [w.span for w in (*ledger.bases, *ledger.snapshots)]
-    return not any(isinstance(s, Snapshot) and before <= s.moment <= start for s in spans)
+    if before is None or before == start:
+        return before is not None
+    return not any(before <= moment <= start for moment in _carriers(desk))
 
 
 def _attempts(wanted: Wanted) -> str:
@@ -288,8 +314,7 @@ def _attempts(wanted: Wanted) -> str:
 
 def _is_lost(wanted: Wanted, desk: _Desk) -> bool:
     """Not proven, nothing of it under way, and out of PITR's reach."""
-    under_way = any(a.in_flight for a in wanted.attempts)
-    return not wanted.verified and not under_way and _start_of(wanted) < desk.earliest
+    return not wanted.verified and not wanted.under_way and _start_of(wanted) < desk.earliest
 
 
 def _start_of(wanted: Wanted) -> datetime:
@@ -319,10 +344,10 @@ def _next_base(ledger: Ledger) -> Slot:
     return base_slot(max((int(b.slot.name) for b in ledger.bases), default=0) + 1)
 
 
-def _newest_base(desk: _Desk) -> datetime | None:
-    """The moment of the newest full export that the chain can stand on: proven, or still to come.
+def _carriers(desk: _Desk) -> list[datetime]:
+    """The moments of the full exports that a chain can stand on: proven, or still to come.
 
-    A snapshot does where there is no base at all: the table was in snapshot mode before.
+    Snapshots do where there is no base at all: the table was in snapshot mode before.
     """
     bases = [
         w.span.moment
@@ -334,7 +359,7 @@ def _newest_base(desk: _Desk) -> datetime | None:
         for w in desk.ledger.snapshots
         if isinstance(w.span, Snapshot) and w.verified and not desk.ledger.bases
     ]
-    return max(bases or snapshots, default=None)
+    return bases or snapshots
 
 
 def _can_carry(base: Wanted, moment: datetime, desk: _Desk) -> bool:
@@ -368,7 +393,6 @@ def _walk(ledger: Ledger, base: datetime, earliest: datetime | None) -> _Walk:
         wanted = waiting.get(cursor)
         if wanted is None or not isinstance(wanted.span, Window) or wanted.span.stop <= cursor:
             return _Walk(cursor=cursor)
-        under_way = any(a.in_flight for a in wanted.attempts)
-        if earliest is not None and not under_way and cursor < earliest:
+        if earliest is not None and not wanted.under_way and cursor < earliest:
             return _Walk(cursor=cursor, broken=True)
         cursor = wanted.span.stop

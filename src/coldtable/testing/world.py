@@ -334,12 +334,19 @@ class Crash(BaseException):
 
 
 class Fuse:
-    """Counts port calls and crashes at the one that it is told, before or after it is done."""
+    """Counts port calls, and at the one that it is told does something before or after it.
 
-    def __init__(self, at: int | None = None, *, after: bool = False) -> None:
+    Without ``then`` the process dies there; ``then`` can run something else meanwhile, or raise
+    an error that the caller sees.
+    """
+
+    def __init__(
+        self, at: int | None = None, *, after: bool = False, then: Callable[[], None] | None = None
+    ) -> None:
         self.calls: list[str] = []
         self._at = at
         self._after = after
+        self._then = then
         self._lock = RLock()
 
     def wire(self, port: Any, *methods: str) -> Any:
@@ -352,11 +359,16 @@ class Fuse:
             number = len(self.calls)
             self.calls.append(name)
         if number == self._at and not self._after:
-            raise Crash(name)
+            self._blow(name)
         answer = method(*args, **named)
-        if number == self._at:
-            raise Crash(name)
+        if number == self._at and self._after:
+            self._blow(name)
         return answer
+
+    def _blow(self, name: str) -> None:
+        if self._then is None:
+            raise Crash(name)
+        self._then()
 
 
 class _Wired:
