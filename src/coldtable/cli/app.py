@@ -24,6 +24,7 @@ from coldtable.cli.local import local
 from coldtable.cli.pause import pause, resume
 from coldtable.cli.policy import policy
 from coldtable.cli.restore import restore
+from coldtable.cli.tick import run_tick
 from coldtable.cli.verify import verify
 from coldtable.errors import ColdtableError
 
@@ -56,6 +57,7 @@ for command in (
     local,
 ):
     app.command(command)
+app.command(run_tick, name="tick")
 
 
 @app.meta.default

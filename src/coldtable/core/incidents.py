@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from coldtable.core.planner import still_wanted
+from coldtable.core.chain import still_wanted
 from coldtable.core.records import iso_z, stamp
 from coldtable.errors import ColdtableError
 from coldtable.model import Pitr, Snapshot, Table

@@ -7,12 +7,23 @@ once everything wanted is there the plan is empty.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from coldtable.core.chain import (
+    Desk,
+    all_still_wanted,
+    carriers,
+    former_head,
+    in_gap,
+    is_lost,
+    start_of,
+    walk,
+)
 from coldtable.core.records import base_slot, iso_z, slot_of, unstamp
 from coldtable.core.schedule import latest_moment
+from coldtable.core.timeline import ledger_timeline
 from coldtable.model import Export, ExportStatus, Pitr, Snapshot, Table, Window
 from coldtable.model_archive import (
     Action,
@@ -34,8 +45,6 @@ from coldtable.model_policy import Mode, Policy
 # After a failure: 15 minutes, then twice as long each time. A cause that lasts for days should
 # not cost (and bill) an attempt every quarter of an hour.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=15), timedelta(hours=4)
-# The reason of an attempt that AWS refused because of its time, and never started.
-REFUSED = "InvalidExportTime"
 # The nightly schedule starts its snapshots itself; later than this the tick makes up for it.
 LATE = timedelta(hours=3)
 
@@ -68,7 +77,7 @@ def plan(observed: Observation, policy: Policy, now: datetime, limits: Limits) -
     elif not pitr.enabled or pitr.earliest is None or pitr.latest is None:
         notes.append("point-in-time recovery is off: nothing can be exported")
     else:
-        desk = _Desk(
+        desk = Desk(
             ledger=observed.ledger,
             policy=policy,
             earliest=pitr.earliest,
@@ -80,19 +89,6 @@ def plan(observed: Observation, policy: Policy, now: datetime, limits: Limits) -
         mode = _continuous if policy.mode is Mode.CONTINUOUS else _snapshots
         actions += mode(desk)
     return Plan(actions=tuple(actions), notes=tuple(notes))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Desk:
-    """What planning one table needs at hand; ``notes`` is written to."""
-
-    ledger: Ledger
-    policy: Policy
-    earliest: datetime
-    latest: datetime
-    now: datetime
-    limits: Limits
-    notes: list[str]
 
 
 def _settle(observed: Observation) -> Iterator[Settle]:
@@ -119,52 +115,43 @@ def _end_former(observed: Observation) -> Iterator[Action]:
         yield EndTable(table_id=former.table_id, reason=why)
 
 
-def former_head(ledger: Ledger) -> datetime | None:
-    """Where the chain of a table that is gone ended: nothing after it can come any more."""
-    moments = [
-        w.span.moment
-        for w in (*ledger.bases, *ledger.snapshots)
-        if w.verified and isinstance(w.span, Snapshot)
-    ]
-    return max((_walk(ledger, moment, None).cursor for moment in moments), default=None)
-
-
-def _continuous(desk: _Desk) -> Iterator[Action]:
+def _continuous(desk: Desk) -> Iterator[Action]:
     """Keep the chain unbroken: retry, go on from where it ends, or begin a new one."""
     yield from _again(desk)
     yield from _lost(desk, desk.ledger.windows)
+    yield from _unnoted(desk)
     if any(b.last.export_id is None and not b.verified for b in desk.ledger.bases):
         desk.notes.append("whether the last full export was started is asked first")
         return
-    moment = max(_carriers(desk), default=None)
+    moment = max(carriers(desk), default=None)
     if moment is None:
         first = "this table has no full export yet"
         again = "the full export that the chain should begin with cannot be had any more"
         yield from _new_base(desk, again if desk.ledger.bases else first)
         return
-    walk = _walk(desk.ledger, moment, desk.earliest)
-    if walk.broken:
-        yield from _new_base(desk, f"the chain breaks at {iso_z(walk.cursor)}")
-    elif walk.cursor < desk.earliest:
+    reach = walk(desk.ledger, moment, desk.earliest)
+    if reach.broken:
+        yield from _new_base(desk, f"the chain breaks at {iso_z(reach.cursor)}")
+    elif reach.cursor < desk.earliest:
         why = (
-            f"the next window would start at {iso_z(walk.cursor)}, and the history begins at "
+            f"the next window would start at {iso_z(reach.cursor)}, and the history begins at "
             f"{iso_z(desk.earliest)}"
         )
-        yield MarkGap(table_id=desk.ledger.table_id, start=walk.cursor, cause="pitr", reason=why)
-        yield from _new_base(desk, f"the chain breaks at {iso_z(walk.cursor)}")
+        yield MarkGap(table_id=desk.ledger.table_id, start=reach.cursor, cause="pitr", reason=why)
+        yield from _new_base(desk, f"the chain breaks at {iso_z(reach.cursor)}")
     else:
-        if walk.cursor - moment >= desk.policy.full_every and walk.cursor <= desk.latest:
+        if reach.cursor - moment >= desk.policy.full_every and reach.cursor <= desk.latest:
             days = desk.policy.full_every / timedelta(days=1)
             yield Start(
                 slot=_next_base(desk.ledger),
                 attempt=1,
-                span=Snapshot(moment=walk.cursor),
+                span=Snapshot(moment=reach.cursor),
                 reason=f"the chain is {days:g} days old: a new one begins where it ends",
             )
-        yield from _next_windows(desk, walk.cursor)
+        yield from _next_windows(desk, reach.cursor)
 
 
-def _snapshots(desk: _Desk) -> Iterator[Action]:
+def _snapshots(desk: Desk) -> Iterator[Action]:
     """Make every moment of the rule that PITR still reaches, since the newest one there is."""
     yield from _again(desk)
     known = {w.slot.name for w in desk.ledger.snapshots}
@@ -192,42 +179,9 @@ def _snapshots(desk: _Desk) -> Iterator[Action]:
     yield from _lost(desk, desk.ledger.snapshots)
 
 
-def still_wanted(ledger: Ledger, pitr: Pitr, policy: Policy) -> tuple[Wanted, ...]:
-    """What was begun, is not proven and can still come: it is under way, or will be tried again."""
-    if pitr.earliest is None:
-        return ()
-    desk = _Desk(
-        ledger=ledger,
-        policy=policy,
-        earliest=pitr.earliest,
-        latest=pitr.latest or pitr.earliest,
-        now=pitr.latest or pitr.earliest,
-        limits=Limits(),
-        notes=[],
-    )
-    return tuple(_still_wanted(desk))
-
-
-def _still_wanted(desk: _Desk) -> Iterator[Wanted]:
-    kinds: tuple[SlotKind, ...] = (SlotKind.SNAPSHOT,)
-    if desk.policy.mode is Mode.CONTINUOUS:
-        kinds = (SlotKind.BASE, SlotKind.WINDOW)
-    for wanted in desk.ledger.pending:
-        if wanted.slot.kind not in kinds or _is_lost(wanted, desk):
-            continue
-        if wanted.slot.kind is SlotKind.BASE and wanted.last.reason == REFUSED:
-            continue
-        # After a gap a window has nothing to stand on: it would be paid for and never used.
-        if wanted.slot.kind is SlotKind.WINDOW and _in_gap(
-            unstamp(wanted.slot.name), desk.ledger.gaps, desk
-        ):
-            continue
-        yield wanted
-
-
-def _again(desk: _Desk) -> Iterator[Action]:
+def _again(desk: Desk) -> Iterator[Action]:
     """Ask again for what was begun and has not come: intents nobody answered, and failures."""
-    for wanted in _still_wanted(desk):
+    for wanted in all_still_wanted(desk):
         last = wanted.last
         if last.in_flight or wanted.span is None:
             continue
@@ -251,15 +205,15 @@ def _again(desk: _Desk) -> Iterator[Action]:
             )
 
 
-def _due(wanted: Wanted, desk: _Desk) -> datetime:
+def _due(wanted: Wanted, desk: Desk) -> datetime:
     """When a failed slot is tried again; sooner if PITR is about to leave it behind."""
     ended = wanted.last.ended or desk.now
     pause = min(_FIRST_PAUSE * (1 << min(wanted.spoilt - 1, 10)), _LONGEST_PAUSE)
-    left = _start_of(wanted) - desk.earliest
+    left = start_of(wanted) - desk.earliest
     return ended + min(pause, max(left / 2, timedelta()))
 
 
-def _next_windows(desk: _Desk, cursor: datetime) -> Iterator[Start]:
+def _next_windows(desk: Desk, cursor: datetime) -> Iterator[Start]:
     every, limits = desk.policy.every, desk.limits
     available = (desk.latest - cursor) // every * every
     if available <= timedelta():
@@ -280,7 +234,7 @@ def _next_windows(desk: _Desk, cursor: datetime) -> Iterator[Start]:
         cursor, available = stop, available - length
 
 
-def _lost(desk: _Desk, wanted: Iterable[Wanted]) -> Iterator[MarkGap]:
+def _lost(desk: Desk, wanted: Iterable[Wanted]) -> Iterator[MarkGap]:
     """What never came and never will: PITR does not reach its start any more.
 
     One gap is noted once: what else is lost before the next base lies in it.
@@ -288,7 +242,7 @@ def _lost(desk: _Desk, wanted: Iterable[Wanted]) -> Iterator[MarkGap]:
     marked = set(desk.ledger.gaps)
     for one in wanted:
         start = unstamp(one.slot.name)
-        if _is_lost(one, desk) and not _in_gap(start, marked, desk):
+        if is_lost(one, desk) and not in_gap(start, marked, desk):
             marked.add(start)
             yield MarkGap(
                 table_id=desk.ledger.table_id,
@@ -298,12 +252,18 @@ def _lost(desk: _Desk, wanted: Iterable[Wanted]) -> Iterator[MarkGap]:
             )
 
 
-def _in_gap(start: datetime, gaps: Collection[datetime], desk: _Desk) -> bool:
-    """Whether ``start`` lies in a noted gap: no full export stands between the gap and it."""
-    before = max((gap for gap in gaps if gap <= start), default=None)
-    if before is None or before == start:
-        return before is not None
-    return not any(before <= moment <= start for moment in _carriers(desk))
+def _unnoted(desk: Desk) -> Iterator[MarkGap]:
+    """Gaps between proven chains that nothing can close and nobody has noted: a full export can
+    turn out to be there after another one was chosen."""
+    hoped_for = {unstamp(w.slot.name) for w in desk.ledger.windows if not is_lost(w, desk)}
+    for gap in ledger_timeline(desk.ledger).gaps:
+        if gap.start < desk.earliest and gap.start not in {*desk.ledger.gaps, *hoped_for}:
+            yield MarkGap(
+                table_id=desk.ledger.table_id,
+                start=gap.start,
+                cause="pitr",
+                reason=f"no window follows, and the history begins at {iso_z(desk.earliest)}",
+            )
 
 
 def _attempts(wanted: Wanted) -> str:
@@ -312,24 +272,7 @@ def _attempts(wanted: Wanted) -> str:
     return "it was never started"
 
 
-def _is_lost(wanted: Wanted, desk: _Desk) -> bool:
-    """Not proven, nothing of it under way, and out of PITR's reach."""
-    return not wanted.verified and not wanted.under_way and _start_of(wanted) < desk.earliest
-
-
-def _start_of(wanted: Wanted) -> datetime:
-    match wanted.span:
-        case Snapshot(moment=moment):
-            return moment
-        case Window(start=start):
-            return start
-    # An intent whose record could not be read; a base's name is no time, so it is never lost.
-    if wanted.slot.kind is SlotKind.BASE:
-        return datetime.max.replace(tzinfo=UTC)
-    return unstamp(wanted.slot.name)
-
-
-def _new_base(desk: _Desk, why: str) -> Iterator[Start]:
+def _new_base(desk: Desk, why: str) -> Iterator[Start]:
     """A full export at the latest whole minute that PITR has (or second, right after enabling)."""
     moment = desk.latest.replace(second=0, microsecond=0)
     if moment < desk.earliest:
@@ -342,57 +285,3 @@ def _new_base(desk: _Desk, why: str) -> Iterator[Start]:
 
 def _next_base(ledger: Ledger) -> Slot:
     return base_slot(max((int(b.slot.name) for b in ledger.bases), default=0) + 1)
-
-
-def _carriers(desk: _Desk) -> list[datetime]:
-    """The moments of the full exports that a chain can stand on: proven, or still to come.
-
-    Snapshots do where there is no base at all: the table was in snapshot mode before.
-    """
-    bases = [
-        w.span.moment
-        for w in desk.ledger.bases
-        if isinstance(w.span, Snapshot) and _can_carry(w, w.span.moment, desk)
-    ]
-    snapshots = [
-        w.span.moment
-        for w in desk.ledger.snapshots
-        if isinstance(w.span, Snapshot) and w.verified and not desk.ledger.bases
-    ]
-    return bases or snapshots
-
-
-def _can_carry(base: Wanted, moment: datetime, desk: _Desk) -> bool:
-    if base.verified or any(a.in_flight for a in base.attempts):
-        return True
-    # AWS has refused this very moment: another one is chosen, not the same again.
-    return moment >= desk.earliest and base.last.reason != REFUSED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Walk:
-    """How far a chain reaches, counting what is under way; and whether a lost window ends it."""
-
-    cursor: datetime
-    broken: bool = False
-
-
-def _walk(ledger: Ledger, base: datetime, earliest: datetime | None) -> _Walk:
-    """Follow the windows from ``base``; with ``earliest``, count those that can still come."""
-    steps = {r.window.start: r.window.stop for r in ledger.runs if r.window.start < r.window.stop}
-    waiting: dict[datetime, Wanted] = {}
-    if earliest is not None:
-        waiting = {unstamp(w.slot.name): w for w in ledger.windows}
-    cursor = base
-    while True:
-        if cursor in steps:
-            cursor = steps[cursor]
-            continue
-        if cursor in ledger.gaps:
-            return _Walk(cursor=cursor, broken=True)
-        wanted = waiting.get(cursor)
-        if wanted is None or not isinstance(wanted.span, Window) or wanted.span.stop <= cursor:
-            return _Walk(cursor=cursor)
-        if earliest is not None and not wanted.under_way and cursor < earliest:
-            return _Walk(cursor=cursor, broken=True)
-        cursor = wanted.span.stop

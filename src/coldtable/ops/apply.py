@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
-from coldtable.core.planner import REFUSED
+from coldtable.core.chain import REFUSED
 from coldtable.core.records import (
     Home,
     body,
@@ -99,10 +99,15 @@ class Step:
     kind: str
     text: str
     arn: str = ""
+    action: Action | None = None
 
 
 def apply(action: Action, bench: Bench) -> Step:
     """Carry out one action; raises what keeps it from being done."""
+    return replace(_apply(action, bench), action=action)
+
+
+def _apply(action: Action, bench: Bench) -> Step:
     match action:
         case Start():
             return _start(bench, action.slot, action.attempt, action.span)
