@@ -12,19 +12,22 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
-from coldtable.cli.archive import Place, open_archive
+from coldtable.cli.archive import Place, configured_archive, open_archive
 from coldtable.cli.context import Context, print_table
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
 from coldtable.core.prices import SOURCE
 from coldtable.core.request import exact_iso
-from coldtable.core.settings import BUCKET, parse_bucket, parse_path
-from coldtable.errors import ParameterMissing, UsageError
+from coldtable.errors import UsageError
 from coldtable.model_restore import Compare, Merging, Parts, Way
+from coldtable.ops.crew import Crew, cores_here
 from coldtable.ops.restore import Progress, RestoreReport, restore_table
 from coldtable.ops.restore_plan import RestoreWish, TablePlan, Windows, plan_table
 
 SCHEMA = "coldtable.restore/1"
+
+# As in verify: a bucket keeps one waiting, and so many bytes are not worth another process.
+_THREADS, _ALONE = 8, 48 * 1024 * 1024
 
 
 def restore(
@@ -135,7 +138,12 @@ def restore(
         into_source=into_source,
         compare=compare,
     )
-    windows = _windows(context, _archive(context, archive, parameter_path), checkpoints)
+    place = (
+        open_archive(context, archive)
+        if archive
+        else configured_archive(context, parameter_path, table)
+    )
+    windows = _windows(context, place, checkpoints)
     plan = plan_table(wish, windows)
     if dry_run or not yes:
         _answer(context, plan, None)
@@ -176,21 +184,6 @@ def _instant(text: str) -> datetime | None:
     return instant.astimezone(UTC)
 
 
-def _archive(context: Context, where: str | None, parameter_path: str) -> Place:
-    if where is None:
-        from coldtable.aws.parameters import SsmParameters
-
-        path = parse_path(parameter_path)
-        stored = SsmParameters(context.session.client("ssm")).read(path)
-        if BUCKET not in stored:
-            raise ParameterMissing(
-                f"{path}/{BUCKET} is not set, so the archive is not known",
-                hint="Name it: --archive s3://BUCKET, or --archive DIR",
-            )
-        where = f"s3://{parse_bucket(stored[BUCKET])}"
-    return open_archive(context, where)
-
-
 def _windows(context: Context, place: Place, checkpoints: str | None) -> Windows:
     from coldtable.aws.imports import DynamoDbImports
     from coldtable.aws.table_reader import DynamoDbReader
@@ -201,11 +194,13 @@ def _windows(context: Context, place: Place, checkpoints: str | None) -> Windows
     notes = open_archive(context, checkpoints) if checkpoints else place
     dynamodb = context.session.client("dynamodb")
     wire = Wire(context.session.signer("dynamodb"))
-    bucket = place.shown.removeprefix("s3://").rstrip("/")
     return Windows(
         store=place.store,
+        open_store=place.open,
+        crew=Crew(cores=cores_here(), threads=_THREADS if place.waits else 1, alone=_ALONE),
         prefix=place.prefix,
-        bucket=bucket if place.shown.startswith("s3://") else None,
+        bucket=place.open.bucket,
+        owner=place.open.owner,
         notes=notes.store,
         notes_prefix=notes.prefix,
         region=dynamodb.meta.region_name,

@@ -36,6 +36,11 @@ class Checkpoint:
     attempt: int = 0
     import_arn: str | None = None
 
+    @property
+    def ours(self) -> bool:
+        """Whether the table is this restore's own, to be made as the source was."""
+        return self.made or self.attempt > 0
+
 
 def digest_of(files: Sequence[DataFile]) -> str:
     """What tells one list of files from another: their contents, in order."""

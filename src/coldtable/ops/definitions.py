@@ -8,13 +8,11 @@ from typing import Any
 
 from coldtable.core.archive import ArchivedExport
 from coldtable.core.definition import definition_of_key, parse_definition
-from coldtable.core.lines import Parse, change_of
 from coldtable.core.records import Home, parse_base_name, parse_log_name, parse_record
 from coldtable.errors import ConfigError
 from coldtable.model import Table
 from coldtable.model_restore import Definition, KeyAttribute, KeySchema
-from coldtable.ops.archive import load_files
-from coldtable.ops.proof import read_items
+from coldtable.ops.key_schema import find_types
 from coldtable.ports import ObjectStore
 
 
@@ -41,24 +39,19 @@ def recorded_definition(
     return parse_definition(key, record["definition"]), key
 
 
-def inferred_key(
-    store: ObjectStore, increments: Sequence[ArchivedExport], parse: Parse
-) -> KeySchema | None:
+def inferred_key(store: ObjectStore, increments: Sequence[ArchivedExport]) -> KeySchema | None:
     """The key schema, where the records of an increment leave no doubt: a key of one attribute.
 
     Of two attributes nothing tells which is the partition key; that is raised as what is missing.
     """
-    for export in increments:
-        for file in load_files(store, export).files:
-            if not file.items:
-                continue
-            keys = change_of(parse(next(read_items(file, store)))).keys
-            found = [KeyAttribute(name=n, kind=next(iter(v))) for n, v in keys.items()]
-            if len(found) == 1:
-                return KeySchema(partition=found[0])
-            names = " and ".join(map(str, found))
-            raise _unknown(f"its items have the keys {names}, and which comes first is not told")
-    return None
+    types = find_types(store, increments)
+    if types is None:
+        return None
+    found = [KeyAttribute(name=name, kind=kind) for name, kind in types.items()]
+    if len(found) == 1:
+        return KeySchema(partition=found[0])
+    names = " and ".join(map(str, found))
+    raise _unknown(f"its items have the keys {names}, and which comes first is not told")
 
 
 def definition_for(
@@ -66,7 +59,6 @@ def definition_for(
     prefix: str,
     exports: Sequence[ArchivedExport],
     moment: datetime,
-    parse: Parse,
 ) -> tuple[Definition, str]:
     """The definition to make the table by, and where it is from, in words.
 
@@ -75,7 +67,7 @@ def definition_for(
     if noted := recorded_definition(store, prefix, exports[0].table, moment):
         definition, key = noted
         return definition, f"the record {key}"
-    if inferred := inferred_key(store, exports[1:], parse):
+    if inferred := inferred_key(store, exports[1:]):
         return definition_of_key(inferred), "the keys in the incremental exports"
     raise _unknown("exports carry no definition, and the archive has no record of one")
 

@@ -22,6 +22,7 @@ def import_request(
     attempt: int,
     *,
     bucket: str,
+    owner: str | None,
     folder: str,
     output_format: str,
     parameters: Mapping[str, Any],
@@ -31,7 +32,11 @@ def import_request(
     text = f"{restore_id} {attempt} {bucket} {folder}"
     return {
         "ClientToken": hashlib.sha256(text.encode()).hexdigest()[:36],
-        "S3BucketSource": {"S3Bucket": bucket, "S3KeyPrefix": folder},
+        "S3BucketSource": {
+            "S3Bucket": bucket,
+            "S3KeyPrefix": folder,
+            **({"S3BucketOwner": owner} if owner else {}),
+        },
         "InputFormat": output_format,
         "InputCompressionType": "GZIP",
         "TableCreationParameters": dict(parameters),

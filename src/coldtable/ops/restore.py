@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Event
 from time import monotonic
@@ -14,7 +13,8 @@ from coldtable.core.creation import afterwards, creation, import_parameters
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.core.pace import Pace, units_a_second
-from coldtable.errors import Different
+from coldtable.core.verification import Fault, Problem
+from coldtable.errors import ColdtableError, DamagedError, Different, ServiceFailed
 from coldtable.model_restore import (
     Compare,
     Comparison,
@@ -36,10 +36,10 @@ from coldtable.ops.import_way import (
 )
 from coldtable.ops.load import Reached, load
 from coldtable.ops.restore_plan import TablePlan, Windows, json_lines
+from coldtable.ops.scan import Reading
 from coldtable.ops.send import Sender, Tally
 
 THREADS = 16
-_PROVERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,7 @@ def restore_table(
             hint="Is anybody else writing to it? Nothing was done after the comparison: the table "
             "has no tags, time to live, stream or PITR yet",
         )
-    if checkpoint.made:
+    if checkpoint.ours:
         requests = afterwards(
             plan.definition, wish.to, table.arn, wish.parts, imported=imported is not None
         )
@@ -107,14 +107,23 @@ def restore_table(
 def prove(plan: TablePlan, windows: Windows, progress: Callable[[Progress], None]) -> None:
     """Read every data file once and hold it against its manifest, before anything is written."""
     done, files = 0, plan.base.files
+    readings = [[Reading(export=0, place=place, file=file)] for place, file in enumerate(files)]
+    crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
+    for batch in crew.read(windows.open_store, readings):
+        for read in batch:
+            if read.problems:
+                raise _broken(read.problems[0])
+            done += files[read.place].items
+        progress(Progress(what="items proven", done=done, total=plan.base.manifest.items))
 
-    def read(file: DataFile) -> int:
-        return sum(1 for _ in json_lines(file, plan.base, windows))
 
-    with ThreadPoolExecutor(_PROVERS) as threads:
-        for count in threads.map(read, files):
-            done += count
-            progress(Progress(what="items proven", done=done, total=plan.base.manifest.items))
+def _broken(problem: Problem) -> ColdtableError:
+    text = f"{problem.key}: {problem.reason}"
+    if problem.fault is Fault.UNREADABLE:
+        return ServiceFailed(text, hint="Run it again")
+    return DamagedError(
+        text, hint="Nothing was written. To see all that is damaged: coldtable verify"
+    )
 
 
 def compare(plan: TablePlan, windows: Windows, table: TableState) -> Comparison:
@@ -156,6 +165,7 @@ def _import(
         plan.restore_id,
         checkpoint.attempt,
         bucket=windows.bucket or "",
+        owner=windows.owner,
         folder=f"{folder}/",
         output_format=plan.base.manifest.output_format,
         parameters=import_parameters(plan.definition, wish.to, wish.parts),

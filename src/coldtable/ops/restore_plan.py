@@ -17,7 +17,7 @@ from coldtable.core.checkpoint import Checkpoint, decode, digest_of
 from coldtable.core.creation import local_indexes, losses, without_indexes
 from coldtable.core.definition import check_table_name, definition_of_key
 from coldtable.core.estimate import estimate
-from coldtable.core.lines import Parse, parse_json
+from coldtable.core.lines import Parse
 from coldtable.core.manifest import DataFile
 from coldtable.core.pace import Rate
 from coldtable.core.records import ROOT
@@ -35,6 +35,7 @@ from coldtable.model_restore import (
     Way,
 )
 from coldtable.ops.archive import find_exports, load_files
+from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import definition_for
 from coldtable.ops.proof import read_items
 from coldtable.ports import ObjectStore
@@ -67,14 +68,18 @@ class RestoreWish:
 class Windows:
     """Everything outside that a restore asks or changes.
 
-    ``prefix`` is the archive's in ``store``; ``bucket`` the name of the bucket that it is, if it
-    is one. Checkpoints are kept in ``notes``, below ``notes_prefix``. ``ion`` reads a line of an
-    ION export.
+    ``prefix`` is the archive's in ``store``; ``bucket`` the bucket that it is, if it is one, and
+    ``owner`` its account where that is another one. Checkpoints are kept in ``notes``, below
+    ``notes_prefix``. ``ion`` reads a line of an ION export; ``crew`` proves data files, from
+    stores that ``open_store`` makes.
     """
 
     store: ObjectStore
+    open_store: OpenStore
+    crew: Crew
     prefix: str
     bucket: str | None
+    owner: str | None
     notes: ObjectStore
     notes_prefix: str
     region: str
@@ -138,7 +143,8 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     key = f"{windows.notes_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
     checkpoint = _checkpoint(windows.notes, key, base.files, target)
     _check_target(wish, base, target, windows.tables, checkpoint)
-    definition, defined_by = _definition(wish, source, base, target, windows)
+    ours = checkpoint is not None and checkpoint.ours
+    definition, defined_by = _definition(wish, source, None if ours else target, windows)
     stored, strays = _stored(windows.store, base)
     way, because = _way(wish, base, definition, target, windows, stored, strays, checkpoint)
     rows = sample_rows(base, windows)
@@ -165,11 +171,6 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
         checkpoint_key=key,
         checkpoint=checkpoint,
     )
-
-
-def line_parser(export: ArchivedExport, windows: Windows) -> Parse:
-    """How a line of this export is read."""
-    return windows.ion if export.manifest.output_format == "ION" else parse_json
 
 
 def json_lines(file: DataFile, export: ArchivedExport, windows: Windows) -> Iterator[bytes]:
@@ -241,7 +242,6 @@ def _check_target(
 def _definition(
     wish: RestoreWish,
     source: RestorePlan,
-    base: ArchivedExport,
     target: TableState | None,
     windows: Windows,
 ) -> tuple[Definition, str]:
@@ -252,9 +252,8 @@ def _definition(
         return definition_of_key(target.key), f"the table {target.name} itself"
     if wish.key:
         return definition_of_key(wish.key), "--key"
-    exports = (base, *source.increments)
-    parse = line_parser(base, windows)
-    return definition_for(windows.store, windows.prefix, exports, source.moment, parse)
+    exports = (source.base, *source.increments)
+    return definition_for(windows.store, windows.prefix, exports, source.moment)
 
 
 def _stored(store: ObjectStore, base: ArchivedExport) -> tuple[int | None, tuple[str, ...]]:

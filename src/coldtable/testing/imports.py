@@ -20,11 +20,13 @@ class FakeImporter:
     """Implements ``ports_restore.Importer`` over ``buckets``: name to objects.
 
     An import ends when it is described for the second time. ``before_answer`` is called when one
-    has been accepted: what it raises is an answer that was lost.
+    has been accepted: what it raises is an answer that was lost. ``lose`` items of each are lost
+    without a word.
     """
 
     def __init__(self, tables: FakeTables, buckets: Mapping[str, Mapping[str, bytes]]) -> None:
         self.before_answer: Callable[[], object] = lambda: None
+        self.lose = 0
         self._tables = tables
         self._buckets = buckets
         self._imports: dict[str, Import] = {}
@@ -92,7 +94,7 @@ class FakeImporter:
             status="FAILED" if problems else "COMPLETED",
             table_id=state.table_id if state else None,
             processed_items=len(rows),
-            imported_items=len(rows) - len(problems),
+            imported_items=len(rows) - len(problems) - self.lose,
             errors=len(problems),
             failure_code="ItemValidationError" if problems else None,
             failure_message="Some of the items failed validation checks" if problems else None,

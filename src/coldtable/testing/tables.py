@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any
@@ -34,23 +34,28 @@ class FakeTables:
     """Implements ``ports_restore.Tables``, ``TableWriter`` and ``TableReader``.
 
     ``leave`` says of how many items of a batch AWS shall leave how many unprocessed; ``before``
-    is called before each write, and may raise what AWS would.
+    is called before each write and ``hear`` with each request, and both may raise what AWS would;
+    ``see`` turns what is there into what whoever reads is given.
     """
 
     def __init__(self) -> None:
         self.leave: Callable[[int], int] = lambda _: 0
         self.before: Callable[[], object] = lambda: None
+        self.hear: Callable[[TableRequest], object] = lambda _: None
+        self.see: Callable[[Iterable[Item]], Iterable[Item]] = lambda items: items
         self.writes = 0
         self._tables: dict[str, _Table] = {}
         self._made = 0
         self._lock = Lock()
 
-    def add(self, name: str, key: KeySchema, *, write_units: int | None = None) -> TableState:
+    def add(
+        self, name: str, key: KeySchema, *, write_units: int | None = None, arn: str | None = None
+    ) -> TableState:
         """A table that is there already."""
         self._made += 1
         state = TableState(
             name=name,
-            arn=f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}",
+            arn=arn or f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}",
             table_id=f"id-{self._made}-{name}",
             key=key,
             ready=True,
@@ -80,6 +85,7 @@ class FakeTables:
 
     def ask(self, request: TableRequest) -> None:
         """See ``ports_restore.Tables.ask``."""
+        self.hear(request)
         body = request.body
         if request.operation == "CreateTable":
             if body["TableName"] in self._tables:
@@ -148,13 +154,13 @@ class FakeTables:
         """See ``ports_restore.TableReader.get_all``."""
         found = self._table(table)
         named = [_key(found.state.key, key) for key in keys]
-        return tuple(found.items[name] for name in named if name in found.items)
+        return tuple(self.see(found.items[name] for name in named if name in found.items))
 
     def scan(self, table: str, segment: int, segments: int) -> Iterator[Item]:
         """See ``ports_restore.TableReader.scan``."""
-        for name, item in list(self._table(table).items.items()):
-            if zlib.crc32(name.encode()) % segments == segment:
-                yield item
+        found = list(self._table(table).items.items())
+        here = (i for n, i in found if zlib.crc32(n.encode()) % segments == segment)
+        yield from self.see(here)
 
     def _table(self, name: str) -> _Table:
         if name not in self._tables:
