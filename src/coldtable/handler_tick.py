@@ -94,9 +94,7 @@ def respond(
         if by_schedule:
             raise
         return {"statusCode": 500, "body": json.dumps(error_body(error))}
-    report = tick(
-        covered.policies, there, attempts=configuration.attempts, uncovered=covered.uncovered
-    )
+    report = tick(covered.policies, there, uncovered=covered.uncovered)
     for line in _measured(stack, report):
         measure(line)
     problem = _unheard(report, covered)

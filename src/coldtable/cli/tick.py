@@ -64,7 +64,6 @@ def run_tick(
     report = tick(
         _chosen(covered, tables, path),
         world,
-        attempts=configuration.attempts,
         uncovered=covered.uncovered,
         dry_run=dry_run,
     )

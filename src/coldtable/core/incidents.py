@@ -35,7 +35,6 @@ class Condition:
     timeline: Timeline
     policy: Policy
     now: datetime
-    attempts: int
     error: ColdtableError | None = None
 
 
@@ -82,7 +81,7 @@ def _troubles(here: Condition) -> Iterator[Trouble]:
             mend=here.error.hint or f"coldtable tick --table {name} --debug",
         )
     for wanted in still_wanted(here.ledger, here.pitr, here.policy):
-        if wanted.spoilt >= here.attempts:
+        if wanted.spoilt >= here.policy.attempts:
             yield _failing(here, wanted, safe)
             break
     reference = _reference(here)

@@ -109,14 +109,12 @@ def tick(
     policies: Mapping[str, Policy],
     world: World,
     *,
-    attempts: int = 3,
     uncovered: Sequence[str] = (),
     dry_run: bool = False,
 ) -> TickReport:
     """One tick over the tables of ``policies`` (by name).
 
-    ``attempts`` is after how many failures of the same export people are told. With ``dry_run``
-    everything is observed and planned, and nothing is changed, started or told.
+    With ``dry_run`` everything is observed and planned, and nothing is changed, started or told.
     """
     world = replace(world, exporter=PacedExporter(world.exporter, world.limits, world.watch))
     library = _Library(world)
@@ -129,9 +127,7 @@ def tick(
     in_flight = sum(a.in_flight for one in good for w in one.ledger.pending for a in w.attempts)
     room = Room(world.limits.in_flight - in_flight)
     with ThreadPoolExecutor(_WORKING) as threads:
-        done = list(
-            threads.map(lambda one: _work(one, world, room, attempts, dry_run=dry_run), good)
-        )
+        done = list(threads.map(lambda one: _work(one, world, room, dry_run=dry_run), good))
     order = {name: number for number, name in enumerate(names)}
     lines = sorted([*done, *bad], key=lambda line: order[line.name])
     return TickReport(at=world.now, tables=tuple(lines), uncovered=tuple(uncovered))
@@ -175,7 +171,7 @@ def _urgency(one: _Looked) -> tuple[bool, float]:
     return (newest is not None, newest.timestamp() if newest else 0.0)
 
 
-def _work(one: _Looked, world: World, room: Room, attempts: int, *, dry_run: bool) -> TableTick:
+def _work(one: _Looked, world: World, room: Room, *, dry_run: bool) -> TableTick:
     policy = one.policy
     if world.watch.left < _TAIL_SECONDS:
         return _not_worked(one, world, Deferred("No time is left for it in this run"))
@@ -197,7 +193,7 @@ def _work(one: _Looked, world: World, room: Room, attempts: int, *, dry_run: boo
         room=room,
     )
     steps, problem = _apply(planned, bench)
-    return _conclude(one, observed, world, planned, bench, steps, problem, attempts)
+    return _conclude(one, observed, world, planned, bench, steps, problem)
 
 
 def observe(
@@ -267,7 +263,6 @@ def _conclude(
     bench: Bench,
     steps: list[Step],
     error: ColdtableError | None,
-    attempts: int,
 ) -> TableTick:
     """Look at the catalog again, tell what is to be told, and note former tables as gone."""
     told: list[str] = []
@@ -286,7 +281,6 @@ def _conclude(
             timeline=ledger_timeline(ledger),
             policy=one.policy,
             now=world.now,
-            attempts=attempts,
             error=error,
         )
         told = _tell(one, condition, former, world)
