@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from threading import Barrier
 from zoneinfo import ZoneInfo
@@ -230,3 +231,30 @@ def test_following_ends_when_all_have_ended(dynamodb: FakeExporter) -> None:
     assert isinstance(problem, AccessDenied)
     assert problem.action == "s3:PutObject"
     assert "arn:aws:s3:::archive/*" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("message", "owner", "action", "hint"),
+    [
+        ("Access Denied (Service: Amazon S3)", None, "s3:PutObject", "name bucket_owner"),
+        ("Access Denied (Service: Amazon S3)", "210987654321", "s3:PutObject", "policy bucket)"),
+        ("User: x is not authorized to perform: kms:Decrypt", None, "kms:Decrypt", "policy key"),
+    ],
+)
+def test_a_refused_export_says_which_policy(
+    dynamodb: FakeExporter, message: str, owner: str | None, action: str, hint: str
+) -> None:
+    """The action is the one that AWS names, and the hint ends with the policy to look at."""
+    dynamodb.add_table("orders")
+    (line,) = export_tables(settings("orders"), ["orders"], MOMENT, dynamodb, NOON).started
+    failed = replace(
+        line.export,
+        status=ExportStatus.FAILED,
+        failure_code="S3AccessDenied",
+        failure_message=message,
+        owner=owner,
+    )
+    problem = failure_of(failed)
+    assert isinstance(problem, AccessDenied)
+    assert problem.action == action
+    assert problem.hint.endswith(hint)

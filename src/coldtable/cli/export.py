@@ -175,7 +175,8 @@ def _prove(context: Context, exports: Sequence[Export]) -> None:
     s3 = context.session.client("s3")
     for export in exports:
         if failure_of(export) is None:
-            manifest = read_manifest(export, S3Objects(s3, export.bucket))
+            store = S3Objects(s3, export.bucket, owner=export.owner)
+            manifest = read_manifest(export, store)
             context.note(
                 f"{_table(export)}: manifests agree: {manifest.items} items in "
                 f"{len(manifest.files)} files"

@@ -190,18 +190,22 @@ def _failing(here: Condition, wanted: Wanted, safe: str) -> Trouble:
 
 
 def _remedy(reason: str, here: Condition) -> str:
-    bucket = here.policy.to.bucket
+    bucket, name = here.policy.to.bucket, here.table.name
     match reason:
         case "S3AccessDenied":
+            key = f"; coldtable policy key --table {name}" if here.policy.to.key else ""
             return (
-                f"Compare the policies of bucket {bucket} and of the function's role with: "
-                "coldtable policy bucket; coldtable policy lambda"
+                f"Compare the policies of bucket {bucket}, of its KMS key and of the function's "
+                f"role with: coldtable policy bucket --table {name}; coldtable policy lambda{key}"
             )
         case "S3NoSuchBucket":
             return f"Create the bucket {bucket}, or correct the bucket's name in the parameters"
         case "KmsNotFoundException":
-            return "The KMS key must exist in the bucket's region: coldtable policy key"
-    return f"coldtable status --table {here.table.name} shows the failure's text"
+            return (
+                "The KMS key must exist in the bucket's region: correct kms_key, or see "
+                f"coldtable policy key --table {name}"
+            )
+    return f"coldtable status --table {name} shows the failure's text"
 
 
 def _deadline(here: Condition) -> str:

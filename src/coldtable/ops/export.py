@@ -132,11 +132,17 @@ def failure_hint(export: Export) -> str:
     match export.failure_code:
         case "S3NoSuchBucket":
             return f"Create the bucket {export.bucket}, or correct BACKUP_BUCKET_NAME"
+        case "S3AccessDenied" if "kms:" in (export.failure_message or ""):
+            return (
+                "Allow kms:GenerateDataKey and kms:Decrypt on the key to the role or user that "
+                "started the export, and check the key's own policy: coldtable policy key"
+            )
         case "S3AccessDenied":
+            owner = "" if export.owner else " and, if another account owns it, name bucket_owner"
             return (
                 "Allow s3:PutObject, s3:PutObjectAcl and s3:AbortMultipartUpload on "
                 f"arn:aws:s3:::{export.bucket}/* to the role or user that started the export, "
-                "and check the bucket's policy"
+                f"check the bucket's policy (coldtable policy bucket){owner}"
             )
         case "KmsNotFoundException":
             return "Check the bucket's KMS key: it must exist in the bucket's region"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from coldtable.errors import AccessDenied, BucketNotFound, ColdtableError, ExportFailed
@@ -11,6 +12,9 @@ from coldtable.ports import Exporter
 
 # From quick to the 20 s of AWS's own waiter [MODEL]: bursts of DescribeExport throttle [QUIRKS].
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 20.0, 1.5
+
+# What S3 or KMS says is missing [QUIRKS]; S3 may say no more than "Access Denied".
+_ACTION = re.compile(r"\b(kms|s3):[A-Z][A-Za-z]+")
 
 Progress = Callable[[Export], None]
 
@@ -47,7 +51,9 @@ def failure_of(export: Export) -> ColdtableError | None:
     hint = failure_hint(export)
     match export.failure_code:
         case "S3AccessDenied":
-            return AccessDenied(message, action="s3:PutObject", hint=hint)
+            missing = _ACTION.search(export.failure_message or "")
+            action = missing[0] if missing else "s3:PutObject"
+            return AccessDenied(message, action=action, hint=hint)
         case "S3NoSuchBucket":
             return BucketNotFound(message, hint=hint)
     return ExportFailed(message, hint=hint)
