@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 from coldtable.model import Snapshot, Window
+from coldtable.testing.world import Fuse
 from tests.unit.ticking import DAY, HOUR, Night, policy
 
 
@@ -142,3 +144,22 @@ def test_an_outage_that_makes_a_base_old_breaks_no_chain() -> None:
     night.run(DAY, every=timedelta(hours=4))
     assert night.timeline().gaps == ()
     assert night.timeline() == night.truth()
+
+
+def test_a_tick_indexes_what_has_settled() -> None:
+    """A month is indexed 40 days after its end. A tick with nothing to do makes one call more on
+    that day, whatever the number of tables, and none on any other."""
+    night = Night(policy(every=12 * HOUR, rpo=DAY))
+    night.run(44 * DAY, every=6 * HOUR)
+    quiet = {}
+    for _ in range(12):
+        night.aws.pass_time(4 * HOUR)
+        fuse = Fuse()
+        if not night.tick(fuse).tables[0].steps:
+            quiet[night.aws.now.day] = Counter(fuse.calls)
+    assert quiet[9] == {"table": 1, "pitr": 1, "keys": 1, "entries": 1}
+    assert quiet[10] - quiet[9] == {"keys": 1}
+    home = f"coldtable/v1/index/000000000000/us-east-1/orders/{night.table.table_id}/"
+    written = [(r.at, key) for r in night.reports for key in r.compaction.written]
+    assert written == [(datetime(2027, 1, 10, 0, 30, tzinfo=UTC), f"{home}2026-11.jsonl.gz")]
+    assert written[0][1] in night.aws.bucket.objects

@@ -88,7 +88,11 @@ def carriers(desk: Desk) -> list[datetime]:
     snapshots = [
         w.span.moment
         for w in desk.ledger.snapshots
-        if isinstance(w.span, Snapshot) and w.verified and not desk.ledger.bases
+        if isinstance(w.span, Snapshot)
+        and w.verified
+        and not desk.ledger.bases
+        # A window starts at a whole second: it cannot join a moment between two.
+        and not w.span.moment.microsecond
     ]
     return bases or snapshots
 

@@ -81,6 +81,20 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
     )
 
 
+def furthest(log_names: Iterable[str]) -> Iterator[str]:
+    """The names without those that say less than another of the same attempt; in order."""
+    named = ((name, parse_log_name(name)) for name in log_names)
+    known = ((name, fact) for name, fact in named if fact is not None)
+    for _, same in groupby(known, key=lambda one: one[1].slot):
+        best: dict[object, tuple[str, Fact]] = {}
+        for name, fact in same:
+            what = fact.attempt.number if fact.attempt else ("gap" if fact.gap else "definition")
+            old = best.get(what)
+            if old is None or _further(fact, old[1]):
+                best[what] = (name, fact)
+        yield from sorted(name for name, _ in best.values())
+
+
 def newest_proven_base(base_names: Iterable[str]) -> datetime | None:
     """The moment of the newest full export that carries, or carried, a chain."""
     facts = (parse_base_name(name) for name in base_names)
@@ -167,6 +181,10 @@ def _wanted(slot: Slot, facts: Iterable[Fact]) -> Wanted | None:
     if not attempts:
         return None
     return Wanted(slot=slot, attempts=tuple(attempts[n] for n in sorted(attempts)))
+
+
+def _further(new: Fact, old: Fact) -> bool:
+    return bool(new.attempt and old.attempt and _progress(new.attempt) > _progress(old.attempt))
 
 
 def _progress(attempt: Attempt) -> int:

@@ -29,8 +29,8 @@ from coldtable.model_archive import Attempt, IncidentKind, Outcome, Slot, SlotKi
 ROOT = "coldtable/v1"
 SCHEMA = "coldtable.record/1"
 
-_STAMP = "%Y%m%dT%H%M%SZ"
-_TIME = r"\d{8}T\d{6}Z"
+# Milliseconds only of a full export whose moment nobody chose, so never of one of ours [REAL-G].
+_TIME = r"\d{8}T\d{6}(?:\.\d{3})?Z"
 _ATTEMPT = (
     r"a(?P<attempt>\d+)\.(?P<state>intent|started|verified|failed|damaged)"
     rf"(?:\.(?P<until>{_TIME})\.(?P<export>[\w-]+)(?:\.(?P<ended>{_TIME})\.(?P<code>\w+))?)?"
@@ -40,7 +40,7 @@ _LOG_NAME = re.compile(
 )
 _BASE_NAME = re.compile(rf"(?P<name>\d{{6}})\.(?:(?P<definition>definition)|{_ATTEMPT})\.json")
 _INCIDENT_NAME = re.compile(
-    r"(?P<kind>trouble|loss)\.(?P<name>[0-9TZ]+)\.(?P<state>open|told|over|overtold)\.json"
+    r"(?P<kind>trouble|loss)\.(?P<name>[0-9TZ.]+)\.(?P<state>open|told|over|overtold)\.json"
 )
 
 
@@ -92,13 +92,14 @@ class Fact:
 
 
 def stamp(moment: datetime) -> str:
-    """``20261125T100000Z``: a moment in a key."""
-    return moment.astimezone(UTC).strftime(_STAMP)
+    """``20261125T100000Z``: a moment in a key; with milliseconds if it has any."""
+    moment = moment.astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%S}{_milliseconds(moment)}Z"
 
 
 def unstamp(text: str) -> datetime:
     """The moment of a stamp."""
-    return datetime.strptime(text, _STAMP).replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)
 
 
 def slot_of(kind: SlotKind, moment: datetime) -> Slot:
@@ -120,7 +121,10 @@ def record_key(home: Home, table_id: str, slot: Slot, attempt: Attempt) -> str:
         state = str(attempt.outcome) if attempt.outcome else "started"
         parts += [state, stamp(_until(attempt.span)), attempt.export_id]
         if attempt.spoilt and attempt.ended:
-            parts += [stamp(attempt.ended), re.sub(r"\W", "", attempt.reason) or "Unknown"]
+            parts += [
+                stamp(attempt.ended.replace(microsecond=0)),
+                re.sub(r"\W", "", attempt.reason) or "Unknown",
+            ]
     return _place(home, table_id, slot) + ".".join(parts) + ".json"
 
 
@@ -206,7 +210,7 @@ def span_fields(span: Span) -> dict[str, str]:
     """A span in a record."""
     match span:
         case Snapshot(moment=moment):
-            return {"moment": iso_z(moment)}
+            return {"moment": iso_z(moment).replace("Z", f"{_milliseconds(moment)}Z")}
         case Window(start=start, stop=stop):
             return {"from": iso_z(start), "to": iso_z(stop)}
 
@@ -250,6 +254,10 @@ def parse_span(found: Mapping[str, str]) -> Span:
     return Window(
         start=datetime.fromisoformat(found["from"]), stop=datetime.fromisoformat(found["to"])
     )
+
+
+def _milliseconds(moment: datetime) -> str:
+    return f".{moment.microsecond // 1000:03}" if moment.microsecond >= 1000 else ""
 
 
 def _place(home: Home, table_id: str, slot: Slot) -> str:

@@ -23,6 +23,7 @@ from coldtable.model_archive import EndTable, Ledger, Limits, Plan, Timeline
 from coldtable.model_policy import Policy
 from coldtable.ops.apply import Bench, Room, Step, apply
 from coldtable.ops.catalog import HORIZON, Catalog, Heads, former_ids
+from coldtable.ops.compact import Candidate, Compaction, compact_due
 from coldtable.ops.pace import PacedExporter, Watch
 from coldtable.ops.tell import Desk, tell, trouble_of
 from coldtable.ports import Exporter, Notifier, ObjectStore, TableDirectory
@@ -74,11 +75,13 @@ class TableTick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickReport:
-    """What one tick did. ``uncovered`` are the tables that no policy covers."""
+    """What one tick did. ``uncovered`` are the tables that no policy covers; ``compaction`` is
+    what became of the catalog's indexes, which nothing depends on."""
 
     at: datetime
     tables: tuple[TableTick, ...] = ()
     uncovered: tuple[str, ...] = ()
+    compaction: Compaction = field(default_factory=Compaction)
 
     def count(self, *kinds: str) -> int:
         """How many steps of all tables are of these kinds."""
@@ -130,7 +133,23 @@ def tick(
         done = list(threads.map(lambda one: _work(one, world, room, dry_run=dry_run), good))
     order = {name: number for number, name in enumerate(names)}
     lines = sorted([*done, *bad], key=lambda line: order[line.name])
-    return TickReport(at=world.now, tables=tuple(lines), uncovered=tuple(uncovered))
+    compaction = Compaction() if dry_run else compact_due(_candidates(good), world.watch, world.now)
+    return TickReport(
+        at=world.now, tables=tuple(lines), uncovered=tuple(uncovered), compaction=compaction
+    )
+
+
+def _candidates(looked: Sequence[_Looked]) -> list[Candidate]:
+    found = [(one, ledger_timeline(one.ledger).chains) for one in looked]
+    return [
+        Candidate(
+            catalog=one.catalog,
+            home=one.home,
+            table_id=one.table.table_id,
+            head=chains[-1].end if chains else None,
+        )
+        for one, chains in found
+    ]
 
 
 class _Library:

@@ -23,6 +23,8 @@ def tick_body(report: TickReport) -> dict[str, Any]:
         "stale": [t.name for t in report.tables if t.stale],
         "uncovered": list(report.uncovered),
         "left": list(report.left),
+        "indexed": list(report.compaction.written),
+        "indexError": error_body(report.compaction.error),
         "tables": [_table(line) for line in report.tables],
     }
 
