@@ -113,8 +113,9 @@ class Ledger:
     """What the catalog says of one table (one TableId), folded from the keys of its records.
 
     ``bases`` are all that there ever were, by number. ``runs``, ``windows`` (those that are not
-    verified) and ``snapshots`` reach back as far as was listed. ``gaps`` are the starts of windows
-    that are noted as lost. ``ended`` tells that the table is noted as gone.
+    verified) and ``snapshots`` reach back as far as was listed: to ``since``, if not to the
+    beginning. ``gaps`` are the starts of windows that are noted as lost. ``ended`` tells that the
+    table is noted as gone.
     """
 
     table_id: str
@@ -125,6 +126,7 @@ class Ledger:
     gaps: frozenset[datetime] = frozenset()
     defined: frozenset[str] = frozenset()
     ended: bool = False
+    since: datetime | None = None
 
     @property
     def pending(self) -> tuple[Wanted, ...]:

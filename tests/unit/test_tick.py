@@ -146,6 +146,14 @@ def test_an_outage_that_makes_a_base_old_breaks_no_chain() -> None:
     assert night.timeline() == night.truth()
 
 
+def test_an_older_chain_is_no_gap_once_its_beginning_is_not_listed() -> None:
+    """44 days in, with two chains that join: the first begins before what a tick lists."""
+    night = Night(policy(every=12 * HOUR, rpo=DAY))
+    night.run(44 * DAY, every=6 * HOUR)
+    assert len(night.timeline().chains) == 2
+    assert night.ledger().gaps == frozenset()
+
+
 def test_a_tick_indexes_what_has_settled() -> None:
     """A month is indexed 40 days after its end. A tick with nothing to do makes one call more on
     that day, whatever the number of tables, and none on any other."""

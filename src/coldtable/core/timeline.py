@@ -28,9 +28,13 @@ def timeline(bases: Iterable[datetime], runs: Iterable[Run]) -> Timeline:
 
 
 def ledger_timeline(ledger: Ledger) -> Timeline:
-    """The timeline of what a ledger holds as verified."""
+    """The timeline of what a ledger holds as verified.
+
+    A base that is older than what was listed is left out: its chain is there, and not known.
+    """
     spans = [w.span for w in (*ledger.bases, *ledger.snapshots) if w.verified]
-    return timeline((s.moment for s in spans if isinstance(s, Snapshot)), ledger.runs)
+    moments = [s.moment for s in spans if isinstance(s, Snapshot)]
+    return timeline((m for m in moments if ledger.since is None or m >= ledger.since), ledger.runs)
 
 
 def _chain(base: datetime, runs: Sequence[Run]) -> Chain:

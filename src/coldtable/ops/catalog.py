@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -73,7 +73,7 @@ class Catalog:
             since = min(since, max(base, since - _LONGEST_CHAIN))
         after = f"{folder}{stamp(since)}" if since else ""
         names = (e.key.removeprefix(folder) for e in self.store.entries(folder, after=after))
-        found = fold(table_id, bases, names)
+        found = replace(fold(table_id, bases, names), since=since)
         spans = {
             (slot, attempt.number): Attempt(
                 number=attempt.number, span=self.request(home, table_id, slot, attempt.number).span

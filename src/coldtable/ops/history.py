@@ -4,7 +4,7 @@ where there is none."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,7 +53,8 @@ class History:
 
     def ledger(self, heads: Heads, since: datetime | None = None) -> Ledger:
         """The ledger, as ``Catalog.ledger`` folds it from loose records; nothing else is read."""
-        return fold(self.table_id, heads.bases.get(self.table_id, []), self.names(since))
+        found = fold(self.table_id, heads.bases.get(self.table_id, []), self.names(since))
+        return replace(found, since=since)
 
     def details(self, line: Line) -> Mapping[str, Any]:
         """What a record says beyond its name; reads it, if it was listed."""
