@@ -11,10 +11,18 @@ import pytest
 
 from coldtable.core.prefix import DEFAULT_TEMPLATE
 from coldtable.errors import AccessDenied, NothingExported, PartialError, Throttled
-from coldtable.model import Export, ExportRequest, ExportStatus, MomentRule, Settings
+from coldtable.model import (
+    Export,
+    ExportReport,
+    ExportRequest,
+    ExportStatus,
+    MomentRule,
+    Settings,
+)
 from coldtable.ops.export import export_tables, report_error
 from coldtable.ops.follow import failure_of, follow_exports
 from coldtable.testing.fakes import FakeExporter
+from coldtable.testing.world import FakeAws
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MOMENT = datetime(2026, 11, 22, 18, tzinfo=UTC)  # 03:00 on the 23rd in Tokyo
@@ -258,3 +266,24 @@ def test_a_refused_export_says_which_policy(
     assert isinstance(problem, AccessDenied)
     assert problem.action == action
     assert problem.hint.endswith(hint)
+
+
+def test_an_old_moment_is_found_and_not_paid_for_again() -> None:
+    """A monthly moment that a daily schedule asks for every day is one export, also after AWS has
+    forgotten its token; after a failure of it the next token is used."""
+    aws = FakeAws(NOON)
+    aws.create("orders")
+    aws.pass_time(timedelta(hours=2))
+    moment = aws.now - timedelta(hours=1)
+
+    def run() -> ExportReport:
+        return export_tables(settings("orders"), ["orders"], moment, aws, aws.now)
+
+    aws.failures = ["InternalError"]
+    run()
+    for _ in range(5):
+        aws.pass_time(timedelta(days=1))
+        run()
+    assert len(aws.started) == 2
+    assert aws.paid_twice() == []
+    assert aws.started[0].token != aws.started[1].token

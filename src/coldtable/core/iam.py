@@ -133,6 +133,14 @@ def export_policy(reach: Reach) -> Document:
     actions = "dynamodb:DescribeContinuousBackups DescribeTable ExportTableToPointInTime"
     return policy(
         *_if(reach.tables, "ExportTheseTables", actions),
+        # A moment for which AWS's memory of tokens is too short is looked for in its list. Listing
+        # has no resource that it could be narrowed to [POLICY].
+        allow("FindExports", "dynamodb:ListExports", "*"),
+        allow(
+            "FollowTheExports",
+            "dynamodb:DescribeExport",
+            reach.arn("dynamodb", "table/*/export/*"),
+        ),
         allow("WriteTheArchive", _WRITES, reach.object_arns),
         *_work(reach),
         allow("ReportWhatFailed", "sqs:SendMessage", reach.queue),

@@ -25,6 +25,7 @@ from coldtable.model import (
     StartedExport,
     Table,
 )
+from coldtable.ops.find import TOKEN_LIFE, find_export
 from coldtable.ports import Exporter
 
 log = logging.getLogger("coldtable.export")
@@ -84,7 +85,7 @@ def _export_table(
         table = exporter.table(name)
         if moment is None or now - moment < _SETTLED:
             moment = restorable_moment(table, exporter.pitr(table), moment)
-        export = _start(settings, table, moment, exporter)
+        export = _start(settings, table, moment, exporter, now)
     except ColdtableError as error:
         log.error(
             "export not started",
@@ -105,9 +106,27 @@ def _export_table(
     return StartedExport(table=name, export=export)
 
 
-def _start(settings: Settings, table: Table, moment: datetime, exporter: Exporter) -> Export:
-    for attempt in range(1, _MOST_ATTEMPTS + 1):
-        request = export_request(settings, table, moment, attempt)
+def _start(
+    settings: Settings, table: Table, moment: datetime, exporter: Exporter, now: datetime
+) -> Export:
+    """The export of the moment: the one that there is, or a new one.
+
+    A token is remembered for 8 hours after its export's end [MODEL]. A moment that is older, such
+    as that of a monthly rule with a daily schedule, is looked for in AWS's list first: asked for
+    again it would be exported, and paid for, again.
+    """
+    requests = [
+        export_request(settings, table, moment, attempt) for attempt in range(1, _MOST_ATTEMPTS + 1)
+    ]
+    if now - moment > TOKEN_LIFE:
+        tokens = [request.token for request in requests]
+        found = find_export(exporter, table, tokens, moment)
+        if found is not None and found.token is not None:
+            if found.status is not ExportStatus.FAILED:
+                return found
+            requests = requests[tokens.index(found.token) + 1 :]
+            export = found
+    for request in requests:
         try:
             export = exporter.start(request)
         except (MomentNotRestorable, PitrDisabled):
