@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,9 @@ READMES = [ROOT / "README.md", ROOT / "README.ja.md"]
 RUN = [READMES[0], *sorted((ROOT / "docs").rglob("*.md"))]
 DOCUMENTS = [*READMES, *sorted((ROOT / "docs").rglob("*.md"))]
 
+# The key of the pages; a real one of the embedded AWS takes its place.
+KEY = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
+
 # The command line with its clock on the embedded AWS's: there, two days have passed.
 AT_ITS_TIME = """
 import sys, time_machine
@@ -36,10 +39,14 @@ main(sys.argv[2:])
 
 @dataclass(frozen=True)
 class Command:
-    """One line after a ``$`` in a console block; ``exit_code`` from its comment, else 0."""
+    """One line after a ``$`` in a console block; ``exit_code`` from its comment, else 0.
+
+    ``file`` is where its stdout goes, if the line says so: ``> policy.json``.
+    """
 
     words: tuple[str, ...]
     exit_code: int
+    file: str = ""
 
 
 def commands(document: Path) -> list[Command]:
@@ -49,7 +56,11 @@ def commands(document: Path) -> list[Command]:
             if line.startswith("$ "):
                 expected = re.search(r"# exits with (\d+)", line)
                 words = tuple(shlex.split(line[2:], comments=True))
-                found.append(Command(words, int(expected[1]) if expected else 0))
+                code = int(expected[1]) if expected else 0
+                if words[-2:-1] == (">",):
+                    found.append(Command(words[:-2], code, words[-1]))
+                else:
+                    found.append(Command(words, code))
     return found
 
 
@@ -67,12 +78,23 @@ def test_every_command_works(
         Installation(aws, aws.account, partial(client, aws, key="test", secret="test")).add_table(
             name
         )
+    write_profiles(tmp_path)
+    key = client(aws, "kms", "test", "test").create_key()["KeyMetadata"]["Arn"]
     aws.advance(timedelta(days=2))
     for command in todo:
-        run(command, aws, env)
+        words = tuple(word.replace(KEY, key) for word in command.words)
+        run(replace(command, words=words), aws, env, tmp_path)
 
 
-def run(command: Command, aws: EmbeddedAws, env: dict[str, str]) -> None:
+def write_profiles(home: Path) -> None:
+    """The profile of the pages' other account: its number is its root's access key here."""
+    (home / ".aws").mkdir()
+    (home / ".aws" / "credentials").write_text(
+        "[archive]\naws_access_key_id = 222233334444\naws_secret_access_key = test\n"
+    )
+
+
+def run(command: Command, aws: EmbeddedAws, env: dict[str, str], folder: Path) -> None:
     program, *rest = command.words
     match program:
         case "make":
@@ -88,9 +110,13 @@ def run(command: Command, aws: EmbeddedAws, env: dict[str, str]) -> None:
             words = [str(Path(sys.executable).parent / "aws"), *rest]
         case _:
             pytest.fail(f"the documents may not ask people to run {program}")
+    # What people make stays in a folder of its own; the Makefile lies in the clone.
+    cwd = ROOT if program == "make" else folder
     done = subprocess.run(
-        words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False
+        words, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
     )
+    if command.file:
+        (folder / command.file).write_text(done.stdout)
     assert done.returncode == command.exit_code, (command, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
 
