@@ -127,9 +127,11 @@ class Answer:
 
 
 class Coldtable(Protocol):
-    """Runs ``coldtable`` with these words; with other credentials on demand."""
+    """Runs ``coldtable`` with these words; with other credentials or another way to AWS."""
 
-    def __call__(self, *words: str, key: str = ..., secret: str = ...) -> Answer: ...
+    def __call__(
+        self, *words: str, key: str = ..., secret: str = ..., endpoint: str = ...
+    ) -> Answer: ...
 
 
 @pytest.fixture
@@ -143,12 +145,17 @@ def coldtable(
     """The command line, as this test's own account's root. Its stack is gone afterwards: a
     schedule that stayed would fire whenever another test moves the clock."""
 
-    def run(*words: str, key: str = account, secret: str = "test") -> Answer:  # noqa: S107
+    def run(
+        *words: str,
+        key: str = account,
+        secret: str = "test",  # noqa: S107
+        endpoint: str = aws.endpoint,
+    ) -> Answer:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
         monkeypatch.delenv("AWS_PROFILE", raising=False)
         monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-        where = ["--endpoint-url", aws.endpoint, "--region", aws.region]
+        where = ["--endpoint-url", endpoint, "--region", aws.region]
         with pytest.raises(SystemExit) as caught:
             main([*where, *words])
         out, err = capsys.readouterr()
