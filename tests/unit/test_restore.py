@@ -28,8 +28,8 @@ from coldtable.errors import (
 from coldtable.model import Table
 from coldtable.model_restore import Compare, Merging, Parts, TableRequest, Way
 from coldtable.ops.crew import Crew
-from coldtable.ops.restore import Progress, RestoreReport, restore_table
-from coldtable.ops.restore_plan import RestoreWish, TablePlan, Windows, plan_table
+from coldtable.ops.restore import RestoreReport, restore_table
+from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, Windows, plan_table
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
 from coldtable.testing.fakes import FakeObjects
 from coldtable.testing.imports import FakeImporter

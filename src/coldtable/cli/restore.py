@@ -21,8 +21,8 @@ from coldtable.core.request import exact_iso
 from coldtable.errors import UsageError
 from coldtable.model_restore import Compare, Merging, Parts, Way
 from coldtable.ops.crew import Crew, cores_here
-from coldtable.ops.restore import Progress, RestoreReport, restore_table
-from coldtable.ops.restore_plan import RestoreWish, TablePlan, Windows, plan_table
+from coldtable.ops.restore import RestoreReport, restore_table
+from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, Windows, plan_table
 
 SCHEMA = "coldtable.restore/1"
 
@@ -236,7 +236,7 @@ def _say_plan(context: Context, plan: TablePlan) -> None:
 
 
 def _plan_rows(plan: TablePlan) -> list[tuple[str, str]]:
-    estimate, wish = plan.estimate, plan.wish
+    wish = plan.wish
     exports = [export.export_id for export in plan.exports]
     more = f" and {len(exports) - 1} incremental exports" if exports[1:] else ""
     rows = [
@@ -245,7 +245,7 @@ def _plan_rows(plan: TablePlan) -> list[tuple[str, str]]:
         ("to", wish.to + (", which exists" if plan.target else ", a new table")),
         ("like", plan.defined_by),
         ("way", f"{plan.way}: {plan.because}"),
-        ("items", f"{estimate.items:,}" + (" and what changed since" if exports[1:] else "")),
+        ("items", _items(plan)),
         ("size", _size(plan)),
         ("duration", _duration(plan)),
         ("price", _price(plan)),
@@ -254,6 +254,13 @@ def _plan_rows(plan: TablePlan) -> list[tuple[str, str]]:
     if plan.resumes:
         rows.append(("resumes", "an earlier run of the same command"))
     return rows + [("note", note) for note in plan.notes]
+
+
+def _items(plan: TablePlan) -> str:
+    count = f"{plan.estimate.items:,}"
+    if plan.wish.keys:
+        return f"those of {', '.join(plan.wish.keys)}, looked for among {count}"
+    return f"{count} and what changed since" if plan.source.increments else count
 
 
 def _size(plan: TablePlan) -> str:

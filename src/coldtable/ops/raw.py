@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from coldtable.errors import DamagedError, NotInstalled
 
 try:
@@ -35,3 +38,41 @@ def raw_item(line: bytes) -> bytes:
     if not item.startswith(b"{"):
         raise DamagedError("its Item is no object")
     return item
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+class _Record(msgspec.Struct):
+    """A line of an incremental export; its images stay bytes."""
+
+    Keys: msgspec.Raw
+    Metadata: Any = None
+    NewImage: msgspec.Raw = _NULL
+    OldImage: msgspec.Raw = _NULL
+
+
+_records = msgspec.json.Decoder(_Record)
+
+
+@dataclass(frozen=True, slots=True)
+class RawChange:
+    """A change with its images in the very bytes that they have."""
+
+    keys: bytes
+    new: bytes | None
+    old: bytes | None
+
+
+def raw_change(line: bytes) -> RawChange:
+    """The change of an incremental export's line; ``DamagedError`` if the line holds none."""
+    try:
+        found = _records.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedError(f"it is no change of an item: {error}") from None
+    return RawChange(bytes(found.Keys), _image(found.NewImage), _image(found.OldImage))
+
+
+def _image(found: msgspec.Raw) -> bytes | None:
+    image = bytes(found)
+    return None if image == b"null" else image

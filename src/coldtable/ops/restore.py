@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Event
 from time import monotonic
@@ -13,8 +13,7 @@ from coldtable.core.creation import afterwards, creation, import_parameters
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.core.pace import Pace, units_a_second
-from coldtable.core.verification import Fault, Problem
-from coldtable.errors import ColdtableError, DamagedError, Different, ServiceFailed
+from coldtable.errors import Different
 from coldtable.model_restore import (
     Compare,
     Comparison,
@@ -27,6 +26,7 @@ from coldtable.model_restore import (
 )
 from coldtable.ops.build import finish_table, make_table, wait_until_ready
 from coldtable.ops.compare import compare_all, compare_sample
+from coldtable.ops.content import Content, Tell, content_of
 from coldtable.ops.import_way import (
     begun_import,
     follow_import,
@@ -35,20 +35,10 @@ from coldtable.ops.import_way import (
     noted,
 )
 from coldtable.ops.load import Reached, load
-from coldtable.ops.restore_plan import TablePlan, Windows, json_lines
-from coldtable.ops.scan import Reading
+from coldtable.ops.restore_plan import Progress, TablePlan, Windows
 from coldtable.ops.send import Sender, Tally
 
 THREADS = 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far it is, for whoever watches: ``done`` of ``total`` in the words of ``what``."""
-
-    what: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,26 +53,25 @@ class RestoreReport:
     imported: Import | None = None
 
 
-def restore_table(
-    plan: TablePlan, windows: Windows, progress: Callable[[Progress], None]
-) -> RestoreReport:
+def restore_table(plan: TablePlan, windows: Windows, progress: Tell) -> RestoreReport:
     """Carry the plan out. Interrupted at any point, the same wish goes on where this one was.
 
     Raises ``DamagedError`` before anything is written if a byte of the archive is wrong,
     ``ImportFailed``, ``ItemRefused``, and ``Different`` if the table is not what it should be.
     """
     began, wish = monotonic(), plan.wish
-    # ImportTable reads them too, and tells of damage only when it is done.
-    prove(plan, windows, progress)
+    # ImportTable reads the bytes too, and tells of damage only when it is done.
+    content = content_of(plan, windows, progress)
+    checkpoint = _resumed(plan, content)
     if plan.way is Way.IMPORT:
-        imported, checkpoint = _import(plan, windows, progress)
+        imported, checkpoint = _import(plan, windows, content, checkpoint, progress)
         table, tally = wait_until_ready(windows.tables, wish.to, windows.pause), None
     else:
         imported = None
-        table, checkpoint = _table(plan, windows)
-        tally = _write(plan, windows, table, checkpoint, progress)
+        table, checkpoint = _table(plan, windows, checkpoint)
+        tally = _write(plan, windows, content, table, checkpoint, progress)
     # Before time to live: what has expired is still to be found.
-    comparison = compare(plan, windows, table)
+    comparison = compare(plan, windows, content, table)
     if not comparison.same:
         raise Different(
             _difference(comparison, wish.to),
@@ -104,39 +93,26 @@ def restore_table(
     )
 
 
-def prove(plan: TablePlan, windows: Windows, progress: Callable[[Progress], None]) -> None:
-    """Read every data file once and hold it against its manifest, before anything is written."""
-    done, files = 0, plan.base.files
-    readings = [[Reading(export=0, place=place, file=file)] for place, file in enumerate(files)]
-    crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
-    for batch in crew.read(windows.open_store, readings):
-        for read in batch:
-            if read.problems:
-                raise _broken(read.problems[0])
-            done += files[read.place].items
-        progress(Progress(what="items proven", done=done, total=plan.base.manifest.items))
+def _resumed(plan: TablePlan, content: Content) -> Checkpoint:
+    """The checkpoint to begin with. One of other files is only good for whose the table is."""
+    files, found = digest_of(content.files), plan.checkpoint
+    if found is None:
+        return Checkpoint(files=files)
+    if found.files == files:
+        return found
+    return replace(found, files=files, done=frozenset(), part={})
 
 
-def _broken(problem: Problem) -> ColdtableError:
-    text = f"{problem.key}: {problem.reason}"
-    if problem.fault is Fault.UNREADABLE:
-        return ServiceFailed(text, hint="Run it again")
-    return DamagedError(
-        text, hint="Nothing was written. To see all that is damaged: coldtable verify"
-    )
-
-
-def compare(plan: TablePlan, windows: Windows, table: TableState) -> Comparison:
-    """Hold the table against the archive as the wish says."""
-    wish, read = plan.wish, _reader(plan, windows)
-    merged = wish.merging is not None
-    if wish.compare is Compare.FULL and not merged:
-        return compare_all(plan.base.files, read, windows.reader, table.name)
+def compare(plan: TablePlan, windows: Windows, content: Content, table: TableState) -> Comparison:
+    """Hold the table against the content as the wish says; a merged one as far as it can be."""
+    wish = plan.wish
+    if wish.compare is Compare.FULL and wish.merging is None:
+        return compare_all(content.files, content.read, windows.reader, table.name)
     if wish.compare is Compare.NONE:
         return Comparison(level=Compare.NONE)
     return compare_sample(
-        plan.base.files,
-        read,
+        content.files,
+        content.read,
         windows.reader,
         table.name,
         table.key,
@@ -145,29 +121,20 @@ def compare(plan: TablePlan, windows: Windows, table: TableState) -> Comparison:
     )
 
 
-def _reader(plan: TablePlan, windows: Windows) -> Callable[[DataFile], Iterator[bytes]]:
-    return lambda file: json_lines(file, plan.base, windows)
-
-
 def _import(
-    plan: TablePlan, windows: Windows, progress: Callable[[Progress], None]
+    plan: TablePlan, windows: Windows, content: Content, checkpoint: Checkpoint, progress: Tell
 ) -> tuple[Import, Checkpoint]:
     wish, importer = plan.wish, windows.importer
-    wanted = plan.base.manifest.items
-    before = plan.checkpoint or Checkpoint(files=digest_of(plan.base.files))
-    checkpoint = before
-    if not before.attempt or _failed(before, windows, plan.target):
-        checkpoint = replace(before, attempt=before.attempt + 1, import_arn=None)
+    if not checkpoint.attempt or _failed(checkpoint, windows, plan.target):
+        checkpoint = replace(checkpoint, attempt=checkpoint.attempt + 1, import_arn=None)
         _save(plan, windows, checkpoint)
-    files = plan.base.files
-    folder = files[0].key.rpartition("/")[0] if files else f"{plan.base.folder}/data"
     request = import_request(
         plan.restore_id,
         checkpoint.attempt,
         bucket=windows.bucket or "",
         owner=windows.owner,
-        folder=f"{folder}/",
-        output_format=plan.base.manifest.output_format,
+        folder=content.folder,
+        output_format=content.output_format,
         parameters=import_parameters(plan.definition, wish.to, wish.parts),
     )
     arn = f"{plan.base.table.arn.rpartition('/')[0]}/{wish.to}"
@@ -176,10 +143,11 @@ def _import(
     windows.say(f"{wish.to}: import {begun.import_id} is {begun.status}")
 
     def tell(now: Import) -> None:
-        progress(Progress(what="items imported", done=now.imported_items or 0, total=wanted))
+        done = now.imported_items or 0
+        progress(Progress(what="items imported", done=done, total=content.items))
 
     ended = follow_import(importer, begun, windows.pause, tell)
-    judge_import(importer, ended, wanted)
+    judge_import(importer, ended, content.items)
     return ended, noted(checkpoint, ended)
 
 
@@ -190,22 +158,20 @@ def _failed(checkpoint: Checkpoint, windows: Windows, target: TableState | None)
     return windows.importer.describe(checkpoint.import_arn).status in ("FAILED", "CANCELLED")
 
 
-def _table(plan: TablePlan, windows: Windows) -> tuple[TableState, Checkpoint]:
+def _table(
+    plan: TablePlan, windows: Windows, checkpoint: Checkpoint
+) -> tuple[TableState, Checkpoint]:
     """The table to write to, and the checkpoint that knows of it."""
     wish = plan.wish
     if plan.target is not None:
         table = wait_until_ready(windows.tables, wish.to, windows.pause)
-        if plan.checkpoint is not None:
-            return table, plan.checkpoint
-        checkpoint = Checkpoint(table_id=table.table_id, files=digest_of(plan.base.files))
+        checkpoint = replace(checkpoint, table_id=table.table_id)
     else:
         body = creation(plan.definition, wish.to, wish.parts)
         request = TableRequest(operation="CreateTable", body=body, what=f"table {wish.to}")
         table = make_table(windows.tables, request, windows.pause)
         windows.say(f"{wish.to}: created")
-        checkpoint = Checkpoint(
-            table_id=table.table_id, files=digest_of(plan.base.files), made=True
-        )
+        checkpoint = replace(checkpoint, table_id=table.table_id, made=True)
     _save(plan, windows, checkpoint)
     return table, checkpoint
 
@@ -213,9 +179,10 @@ def _table(plan: TablePlan, windows: Windows) -> tuple[TableState, Checkpoint]:
 def _write(
     plan: TablePlan,
     windows: Windows,
+    content: Content,
     table: TableState,
     checkpoint: Checkpoint,
-    progress: Callable[[Progress], None],
+    progress: Tell,
 ) -> Tally:
     stop, wish = Event(), plan.wish
     units = units_a_second(wish.rate, table)
@@ -228,20 +195,18 @@ def _write(
         units_pace=Pace(units, monotonic) if units else None,
         condition=condition_for(plan, table),
     )
-    total = plan.base.manifest.items
-    before = _lines_done(plan.base.files, checkpoint.done, checkpoint.part)
+    before = _lines_done(content.files, checkpoint.done, checkpoint.part)
 
     def save(reached: Reached) -> None:
-        now = replace(checkpoint, done=reached.done, part=reached.part)
-        _save(plan, windows, now)
+        _save(plan, windows, replace(checkpoint, done=reached.done, part=reached.part))
 
     def tell() -> None:
-        done = before + sender.tally.written + sender.tally.kept
-        progress(Progress(what="items written", done=min(done, total), total=total))
+        done = min(content.items, before + sender.tally.written + sender.tally.kept)
+        progress(Progress(what="items written", done=done, total=content.items))
 
     load(
-        plan.base.files,
-        _reader(plan, windows),
+        content.files,
+        content.read,
         sender,
         stop,
         threads=THREADS,
@@ -249,6 +214,7 @@ def _write(
         save=save,
         tell=tell,
     )
+    tell()
     return sender.tally
 
 

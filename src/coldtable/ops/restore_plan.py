@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import islice
 
 from coldtable.core.archive import ArchivedExport, of_table
-from coldtable.core.checkpoint import Checkpoint, decode, digest_of
+from coldtable.core.checkpoint import Checkpoint, decode
 from coldtable.core.creation import local_indexes, losses, without_indexes
 from coldtable.core.definition import check_table_name, definition_of_key
 from coldtable.core.estimate import estimate
@@ -22,6 +22,7 @@ from coldtable.core.manifest import DataFile
 from coldtable.core.pace import Rate
 from coldtable.core.records import ROOT
 from coldtable.core.restore_point import RestorePlan, plan_restore
+from coldtable.core.selection import parse_selection
 from coldtable.core.ways import Wanted, obstacles
 from coldtable.errors import Conflict, NotFound, ParameterInvalid, UsageError
 from coldtable.model_restore import (
@@ -93,6 +94,15 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far it is, for whoever watches: ``done`` of ``total`` in the words of ``what``."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TablePlan:
     """One restore, ready to be done. ``because`` says why it goes its way.
 
@@ -141,10 +151,12 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     target = windows.tables.state(wish.to)
     restore_id = _identity(wish, source)
     key = f"{windows.notes_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
-    checkpoint = _checkpoint(windows.notes, key, base.files, target)
+    checkpoint = _checkpoint(windows.notes, key, target)
     _check_target(wish, base, target, windows.tables, checkpoint)
     ours = checkpoint is not None and checkpoint.ours
     definition, defined_by = _definition(wish, source, None if ours else target, windows)
+    if wish.keys:
+        parse_selection(wish.keys, definition.key)
     stored, strays = _stored(windows.store, base)
     way, because = _way(wish, base, definition, target, windows, stored, strays, checkpoint)
     rows = sample_rows(base, windows)
@@ -199,15 +211,11 @@ def _identity(wish: RestoreWish, source: RestorePlan) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _checkpoint(
-    store: ObjectStore, key: str, files: tuple[DataFile, ...], target: TableState | None
-) -> Checkpoint | None:
+def _checkpoint(store: ObjectStore, key: str, target: TableState | None) -> Checkpoint | None:
     """The checkpoint, if it is of the table that is there now: another one begins anew."""
     try:
         found = decode(key, b"".join(store.read(key)))
     except NotFound:
-        return None
-    if found.files != digest_of(files):
         return None
     if found.attempt:
         # An import's table shows itself late: what became of it is asked of AWS.

@@ -1,0 +1,148 @@
+"""What is written into a table: a full export as it lies, a fold of several, or a few items."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from coldtable.core.archive import ArchivedExport
+from coldtable.core.lines import parse_json
+from coldtable.core.manifest import DataFile
+from coldtable.core.selection import Selection, parse_selection
+from coldtable.core.verification import Fault, Problem
+from coldtable.errors import ColdtableError, DamagedError, ItemInvalid, ServiceFailed
+from coldtable.ops.archive import load_files
+from coldtable.ops.raw import raw_change, raw_item
+from coldtable.ops.restore_plan import Progress, TablePlan, Windows, json_lines
+from coldtable.ops.scan import Reading
+
+Tell = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """Items in files, proven to be whole. ``read`` gives a file's lines, those of a full export.
+
+    ``folder`` is where ImportTable finds them, ``output_format`` how they are written there.
+    """
+
+    files: tuple[DataFile, ...]
+    read: Callable[[DataFile], Iterable[bytes]]
+    items: int
+    folder: str = ""
+    output_format: str = "DYNAMODB_JSON"
+
+
+def content_of(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
+    """Everything that the plan restores; read to its last byte before anything is written.
+
+    Raises ``DamagedError`` for what is not as its manifest says.
+    """
+    if plan.wish.keys:
+        selection = parse_selection(plan.wish.keys, plan.definition.key)
+        return _selected(plan, selection, windows, progress)
+    _prove(plan, windows, progress)
+    return exported(plan.base, windows)
+
+
+def exported(export: ArchivedExport, windows: Windows) -> Content:
+    """The content of a full export, which somebody has proven."""
+    files = export.files
+    folder = files[0].key.rpartition("/")[0] if files else f"{export.folder}/data"
+    return Content(
+        files=files,
+        read=lambda file: json_lines(file, export, windows),
+        items=export.manifest.items,
+        folder=f"{folder}/",
+        output_format=export.manifest.output_format,
+    )
+
+
+def _prove(plan: TablePlan, windows: Windows, progress: Tell) -> None:
+    """Read every data file once and hold it against its manifest."""
+    done, files = 0, plan.base.files
+    readings = [[Reading(export=0, place=place, file=file)] for place, file in enumerate(files)]
+    crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
+    for batch in crew.read(windows.open_store, readings):
+        for read in batch:
+            if read.problems:
+                raise _broken(read.problems[0])
+            done += files[read.place].items
+        progress(Progress(what="items proven", done=done, total=plan.base.manifest.items))
+
+
+def _broken(problem: Problem) -> ColdtableError:
+    text = f"{problem.key}: {problem.reason}"
+    if problem.fault is Fault.UNREADABLE:
+        return ServiceFailed(text, hint="Run it again")
+    return DamagedError(
+        text, hint="Nothing was written. To see all that is damaged: coldtable verify"
+    )
+
+
+def _selected(plan: TablePlan, selection: Selection, windows: Windows, progress: Tell) -> Content:
+    """The items that are meant, as they were at the restore point; all files are read for them.
+
+    They are kept in memory: whoever means most of a table should restore all of it.
+    """
+    found: dict[bytes, bytes] = {}
+    takes = [(plan.base, _item_key(selection))]
+    takes += [
+        (load_files(windows.store, export), _change_key(selection))
+        for export in plan.source.increments
+    ]
+    for export, take in takes:
+        for key, item in _meant(export, take, selection, windows, progress):
+            if item is None:
+                found.pop(key, None)
+            else:
+                found[key] = item
+    lines = [b'{"Item":' + item + b"}" for _, item in sorted(found.items())]
+    file = DataFile(key="the selected items", items=len(lines), md5=_digest(lines))
+    return Content(files=(file,), read=lambda _: lines, items=len(lines))
+
+
+Row = tuple[bytes, bytes | None]
+
+
+def _meant(
+    export: ArchivedExport,
+    take: Callable[[bytes], Row | None],
+    selection: Selection,
+    windows: Windows,
+    progress: Tell,
+) -> Iterator[Row]:
+    """Of each item that is meant its key and what became of it; ``None`` if it was deleted."""
+    done = 0
+    for file in export.files:
+        try:
+            for line in json_lines(file, export, windows):
+                if selection.may_be(line) and (row := take(line)):
+                    yield row
+        except ItemInvalid as error:
+            raise DamagedError(f"{file.key}: {error.message}") from None
+        done += file.items
+        progress(Progress(what="lines searched", done=done, total=export.manifest.items))
+
+
+def _item_key(selection: Selection) -> Callable[[bytes], Row | None]:
+    def take(line: bytes) -> Row | None:
+        item = raw_item(line)
+        key = selection.key(parse_json(item))
+        return (key, item) if key is not None else None
+
+    return take
+
+
+def _change_key(selection: Selection) -> Callable[[bytes], Row | None]:
+    def take(line: bytes) -> Row | None:
+        change = raw_change(line)
+        key = selection.key(parse_json(change.keys))
+        return (key, change.new) if key is not None else None
+
+    return take
+
+
+def _digest(lines: list[bytes]) -> str:
+    return hashlib.blake2b(b"\n".join(lines), digest_size=16).hexdigest()
