@@ -11,7 +11,13 @@ from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.core.selection import Selection, parse_selection
 from coldtable.core.verification import Fault, Problem
-from coldtable.errors import ColdtableError, DamagedError, ItemInvalid, ServiceFailed
+from coldtable.errors import (
+    ColdtableError,
+    DamagedError,
+    ItemInvalid,
+    ServiceFailed,
+    UsageError,
+)
 from coldtable.ops.archive import load_files
 from coldtable.ops.raw import raw_change, raw_item
 from coldtable.ops.restore_plan import Progress, TablePlan, Windows, json_lines
@@ -42,6 +48,11 @@ def content_of(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
     if plan.wish.keys:
         selection = parse_selection(plan.wish.keys, plan.definition.key)
         return _selected(plan, selection, windows, progress)
+    if plan.source.increments:
+        raise UsageError(
+            "Incremental exports cannot be restored yet, but for single items (--keys)",
+            hint="Restore the moment of a full export",
+        )
     _prove(plan, windows, progress)
     return exported(plan.base, windows)
 
