@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python bench/lambda.py
 	$(BIN)/python bench/journal.py
 	$(BIN)/python bench/exports.py
+	PYTHONPATH=. $(BIN)/python bench/tick.py
 
 setup: $(READY)
 
