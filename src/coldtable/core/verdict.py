@@ -11,7 +11,7 @@ from coldtable.errors import DamagedError
 from coldtable.model import Export, ExportRequest, Snapshot, Window
 
 # The gzip of nothing [REAL-G]: a data file cannot be smaller.
-_SMALLEST = 20
+SMALLEST = 20
 
 
 def check_answer(request: ExportRequest, export: Export) -> None:
@@ -56,7 +56,7 @@ def check_objects(manifest: Manifest, sizes: Mapping[str, int]) -> int:
             "and the bucket does not have it"
         )
     for file in manifest.files:
-        if sizes[file.key] < _SMALLEST:
+        if sizes[file.key] < SMALLEST:
             raise DamagedError(f"{file.key} has only {sizes[file.key]} bytes")
     return sum(sizes[file.key] for file in manifest.files)
 
