@@ -89,7 +89,7 @@ def carriers(desk: Desk) -> list[datetime]:
         w.span.moment
         for w in desk.ledger.snapshots
         if isinstance(w.span, Snapshot)
-        and w.verified
+        and _is_sound(w)
         and not desk.ledger.bases
         # A window starts at a whole second: it cannot join a moment between two.
         and not w.span.moment.microsecond
@@ -97,8 +97,13 @@ def carriers(desk: Desk) -> list[datetime]:
     return bases or snapshots
 
 
+def _is_sound(wanted: Wanted) -> bool:
+    """Proven, or running: nothing speaks against it yet."""
+    return wanted.verified or any(a.in_flight for a in wanted.attempts)
+
+
 def _can_carry(base: Wanted, moment: datetime, desk: Desk) -> bool:
-    if base.verified or any(a.in_flight for a in base.attempts):
+    if _is_sound(base):
         return True
     # AWS has refused this very moment: another one is chosen, not the same again.
     return moment >= desk.earliest and base.last.reason != REFUSED
