@@ -38,6 +38,7 @@ bench: $(READY)
 	$(BIN)/python bench/journal.py
 	$(BIN)/python bench/exports.py
 	PYTHONPATH=. $(BIN)/python bench/tick.py
+	$(BIN)/python bench/verify.py
 
 setup: $(READY)
 

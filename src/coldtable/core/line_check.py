@@ -40,19 +40,27 @@ def key_hash(item: Item, types: KeyTypes) -> bytes:
 
     They depend on the order of ``types``.
     """
-    parts = []
+    spelled = ""
     for name, kind in types.items():
-        value = item.get(name)
-        if value is None:
-            raise ItemInvalid("it is a key attribute, and the item lacks it", path=name)
-        held = value.get(kind)
-        if held is None:
-            raise ItemInvalid(f"it is a key attribute, and not of type {kind}", path=name)
+        try:
+            held = item[name][kind]
+        except KeyError:
+            held = None
         if not held:
-            raise ItemInvalid("it is a key attribute, and empty", path=name)
-        text = plain_number(held) if kind == "N" else held
-        parts.append(f"{len(text)}:{text}")
-    return hashlib.blake2b("".join(parts).encode(), digest_size=16).digest()
+            raise ItemInvalid(_no_key(item, name, kind), path=name)
+        if kind == "N" and not (held.isdecimal() and held[0] != "0"):
+            held = plain_number(held)
+        spelled += f"{len(held)}:{held}"
+    return hashlib.blake2b(spelled.encode(), digest_size=16).digest()
+
+
+def _no_key(item: Item, name: str, kind: str) -> str:
+    value = item.get(name)
+    if value is None:
+        return "it is a key attribute, and the item lacks it"
+    if kind not in value:
+        return f"it is a key attribute, and not of type {kind}"
+    return "it is a key attribute, and empty"
 
 
 def full_row(types: KeyTypes | None) -> CheckRow:

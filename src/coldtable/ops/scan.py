@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from isal import isal_zlib
 
@@ -34,12 +36,13 @@ from coldtable.ports import ObjectStore
 # 16 + 15: gzip format and no other, largest window.
 _GZIP = 16 + isal_zlib.MAX_WBITS
 _UNSOUND: type[Exception] = isal_zlib.IsalError  # type: ignore[assignment]  # its stubs are wrong
-# Unzipped, this becomes a few hundred kilobytes: more at a time costs page faults (measured).
-_STEP = 32 * 1024
+# Unzipped, this is about 100 KB, which stays in the caches: 32 KB cost a tenth more (measured).
+_STEP = 16 * 1024
 # DynamoDB's items are at most 400 KB [DOC-CONSTR]; a change holds two images and keys, and JSON
 # may spell a byte with six.
 _LONGEST_LINE = 16 * 1024 * 1024
 _MOST_TOLD = 10
+_SHORT_LINE = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,7 @@ class _Scan:
         default_factory=lambda: isal_zlib.decompressobj(_GZIP)
     )
     _tail: bytes = b""
+    _text_size: int = 0
     _rows: _Rows | None = None
 
     def __post_init__(self) -> None:
@@ -204,8 +208,14 @@ class _Scan:
         if not text:
             return
         if self._rows is None:
-            self.lines += text.count(b"\n")
             self._tail = b"" if text.endswith(b"\n") else b"x"
+            # ``count`` looks at each byte, ``readlines`` leaps from line to line: 3 and 9 GB/s
+            # (measured, CPython 3.11 and 3.13), but only if lines are not short.
+            self._text_size += len(text)
+            if self.lines * _SHORT_LINE > self._text_size:
+                self.lines += text.count(b"\n")
+            else:
+                self.lines += len(io.BytesIO(text).readlines()) - len(self._tail)
             return
         *lines, self._tail = (self._tail + text).split(b"\n")
         for line in lines:
@@ -220,7 +230,7 @@ class _Rows:
 
     def __init__(self, scan: _Scan, rules: LineRules) -> None:
         self._scan = scan
-        self._parse: Parse = _ion_parser() if rules.ion else parse_json
+        self._parse: Parse = _ion_parser() if rules.ion else _json_parser()
         self._check: CheckRow = full_row(rules.types)
         if rules.window and rules.view:
             self._check = ChangeCheck(window=rules.window, view=rules.view, types=rules.types)
@@ -242,6 +252,24 @@ class _Rows:
     def close(self) -> None:
         if self._keys:
             self._keys.close()
+
+
+def _json_parser() -> Parse:
+    """msgspec's, where the extra ``archive`` is installed: three times as fast as Python's own."""
+    try:
+        from msgspec import DecodeError, json
+    except ImportError:
+        return parse_json
+    decode = json.Decoder().decode
+
+    def parse(line: bytes) -> dict[str, Any]:
+        try:
+            found = decode(line)
+        except (DecodeError, UnicodeDecodeError, RecursionError):
+            return parse_json(line)
+        return found if type(found) is dict else parse_json(line)
+
+    return parse
 
 
 def _ion_parser() -> Parse:
