@@ -19,11 +19,15 @@ from coldtable.model import View, Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
-    """One line of ``manifest-files.json``. ``md5`` is base64 over the compressed bytes [REAL-G]."""
+    """One line of ``manifest-files.json``. ``md5`` is base64 over the compressed bytes [REAL-G].
+
+    ``etag`` is what S3 had for the object as it was written; copies may have another one.
+    """
 
     key: str
     items: int
     md5: str
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,7 @@ def parse_files(name: str, body: bytes) -> tuple[DataFile, ...]:
                     key=found["dataFileS3Key"],
                     items=int(found["itemCount"]),
                     md5=found["md5Checksum"],
+                    etag=found.get("etag") or "",
                 )
             )
         except (KeyError, TypeError, ValueError) as error:
