@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 import coldtable
+from coldtable.cli.catalog import catalog
 from coldtable.cli.config import config
 from coldtable.cli.context import Context, Output
 from coldtable.cli.demo import demo
@@ -53,6 +54,7 @@ for command in (
     resume,
     config,
     policy,
+    catalog,
     demo,
     local,
 ):
