@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from coldtable.errors import DamagedError, NotInstalled
+import msgspec
 
-try:
-    import msgspec
-except ImportError:
-    raise NotInstalled(
-        "Items can only be written with the package msgspec",
-        hint="Install it: pip install 'coldtable[archive]'",
-    ) from None
+from coldtable.errors import DamagedError
 
 
 class _Line(msgspec.Struct):
