@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.synchronize import Event
+from threading import Thread
 
 from coldtable.errors import ServiceFailed
 from coldtable.ops.scan import Read, Reading, read_batch
@@ -55,8 +56,11 @@ class Crew:
                 "A process that read data files was ended from outside",
                 hint="Is there enough memory? Use fewer --cores, and run it again: it goes on",
             ) from None
-        finally:
+        except BaseException:
+            # Also a Ctrl-C, or nobody asking for more: whatever is being read is not waited for.
             stop.set()
+            raise
+        finally:
             pool.shutdown(cancel_futures=True)
 
 
@@ -85,7 +89,6 @@ class _Worker:
 
     store: ObjectStore
     threads: int
-    stop: Event
 
 
 _worker: _Worker
@@ -95,8 +98,17 @@ def _begin(open_store: OpenStore, threads: int, stop: Event) -> None:
     global _worker  # a process pool has no other place for it
     # Ctrl-C goes to every process of a terminal; the first one tells the others when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _worker = _Worker(store=open_store(), threads=threads, stop=stop)
+    Thread(target=_end_with, args=(os.getppid(), stop), daemon=True).start()
+    _worker = _Worker(store=open_store(), threads=threads)
+
+
+def _end_with(parent: int, stop: Event) -> None:
+    """End this process at once, when it is told to or the one that began it is gone."""
+    while not stop.wait(1.0):
+        if os.getppid() != parent:
+            break
+    os._exit(1)
 
 
 def _carry_out(batch: Sequence[Reading]) -> list[Read]:
-    return read_batch(_worker.store, batch, threads=_worker.threads, stopped=_worker.stop.is_set)
+    return read_batch(_worker.store, batch, threads=_worker.threads)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,32 +81,22 @@ class Read:
     problems: tuple[Problem, ...] = ()
 
 
-def read_batch(
-    store: ObjectStore,
-    batch: Sequence[Reading],
-    *,
-    threads: int = 1,
-    stopped: Callable[[], bool] = lambda: False,
-) -> list[Read]:
+def read_batch(store: ObjectStore, batch: Sequence[Reading], *, threads: int = 1) -> list[Read]:
     """Read all of them, ``threads`` at a time, which is good while a store keeps one waiting."""
     if threads == 1 or len(batch) == 1:
-        return [read_object(store, reading, stopped) for reading in batch]
+        return [read_object(store, reading) for reading in batch]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda reading: read_object(store, reading, stopped), batch))
+        return list(pool.map(lambda reading: read_object(store, reading), batch))
 
 
-def read_object(
-    store: ObjectStore, reading: Reading, stopped: Callable[[], bool] = lambda: False
-) -> Read:
+def read_object(store: ObjectStore, reading: Reading) -> Read:
     """Read one data file. What is wrong with it is in the result; an error is about all of them.
 
-    Raises ``AccessDenied`` and the like, which would only come again, and ``InterruptedError``.
+    Raises ``AccessDenied`` and the like, which would only come again.
     """
     scan = _Scan(reading)
     try:
         for piece in store.read(reading.file.key):
-            if stopped():
-                raise InterruptedError
             scan.feed(piece)
         scan.close()
     except (AccessDenied, NoCredentials, BucketNotFound, NotInstalled):

@@ -39,7 +39,7 @@ from coldtable.ops.scan import LineRules, Read, Reading
 from coldtable.ops.survey import Survey
 
 # What one process is given at a time: many small objects, or a large one.
-_BATCH_BYTES, _BATCH_OBJECTS = 16 * 1024 * 1024, 64
+_BATCH_BYTES, _BATCH_OBJECTS = 4 * 1024 * 1024, 64
 _MOST_TWICE = 10
 
 
