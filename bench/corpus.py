@@ -18,7 +18,7 @@ from typing import Any
 from isal import igzip
 
 from coldtable.core.manifest import DataFile, Manifest
-from coldtable.core.manifest_text import Origin, files_text, summary_text
+from coldtable.core.manifest_text import files_text, summary_text
 
 MOMENT = datetime(2026, 1, 14, 12, tzinfo=UTC)
 ARN = "arn:aws:dynamodb:eu-north-1:123456789012:table/bench"
@@ -189,7 +189,7 @@ def _manifests(folder: Path, files: list[DataFile], window: int | None) -> None:
         output_format="DYNAMODB_JSON",
         files_key=f"AWSDynamoDB/{folder.name}/manifest-files.json",
     )
-    summary = summary_text(manifest, Origin(version="bench", exports=()))
+    summary = summary_text(manifest, "bench")
     if window is not None:
         times = [(MOMENT + timedelta(hours=window + n)).isoformat() for n in (0, 1)]
         summary = (

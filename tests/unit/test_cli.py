@@ -10,7 +10,18 @@ import pytest
 from coldtable import __version__
 from coldtable.cli.app import main
 
-COMMANDS = ["deploy", "destroy", "export", "verify", "pause", "resume", "config", "demo", "local"]
+COMMANDS = [
+    "deploy",
+    "destroy",
+    "export",
+    "verify",
+    "materialize",
+    "pause",
+    "resume",
+    "config",
+    "demo",
+    "local",
+]
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from coldtable.cli.deploy import deploy
 from coldtable.cli.destroy import destroy
 from coldtable.cli.export import export
 from coldtable.cli.local import local
+from coldtable.cli.materialize import materialize
 from coldtable.cli.pause import pause, resume
 from coldtable.cli.policy import policy
 from coldtable.cli.restore import restore
@@ -50,6 +51,7 @@ for command in (
     export,
     verify,
     restore,
+    materialize,
     pause,
     resume,
     config,

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from coldtable.cli.archive import Place, configured_archive, open_archive
 from coldtable.cli.context import Context, print_table
+from coldtable.cli.instant import parse_instant
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
 from coldtable.core.prices import SOURCE
@@ -119,7 +120,7 @@ def restore(
     merging = _merging(merge=merge, newer_by=newer_by, overwrite=overwrite)
     wish = RestoreWish(
         table=table,
-        at=_instant(at),
+        at=parse_instant(at),
         to=to,
         way=way,
         merging=merging,
@@ -164,24 +165,6 @@ def _merging(*, merge: bool, newer_by: str | None, overwrite: bool) -> Merging |
     if not merge:
         return None
     return Merging.NEWER if newer_by else Merging.REPLACE if overwrite else Merging.MISSING
-
-
-def _instant(text: str) -> datetime | None:
-    """The UTC instant; ``None`` for the latest."""
-    if text == "latest":
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"--at {text!r} is not a time", hint="Write it like 2026-11-01T03:00+09:00, or latest"
-        ) from None
-    if instant.tzinfo is None:
-        raise UsageError(
-            f"--at {text!r} has no offset, so it could mean any of many instants",
-            hint=f"Write {text}Z for UTC, or {text}+09:00",
-        )
-    return instant.astimezone(UTC)
 
 
 def _windows(context: Context, place: Place, checkpoints: str | None) -> Windows:

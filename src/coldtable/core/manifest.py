@@ -36,6 +36,8 @@ class Manifest:
 
     A full export has a ``moment`` (with milliseconds if nobody chose it), an incremental one a
     ``window`` and a ``view``. Neither knows of a filter, a ClientToken or the bucket's owner.
+    ``made_from`` names the exports that it was made of, if coldtable made it and not DynamoDB, and
+    ``seams`` the gaps and overlaps between them: from the end of one to the start of the next.
     """
 
     export_arn: str
@@ -55,6 +57,8 @@ class Manifest:
     ended: datetime | None = None
     files_key: str
     files: tuple[DataFile, ...] = ()
+    made_from: tuple[str, ...] = ()
+    seams: tuple[Window, ...] = ()
 
     @property
     def export_id(self) -> str:
@@ -83,6 +87,7 @@ def parse_summary(name: str, body: bytes) -> Manifest:
     try:
         # A real full export has no exportType at all, and AWS's docs show one [REAL-G, DOC-OUT].
         incremental = found.get("exportType") == "INCREMENTAL_EXPORT"
+        made = found.get("coldtable", {})
         return Manifest(
             export_arn=found["exportArn"],
             table_arn=found["tableArn"],
@@ -100,8 +105,13 @@ def parse_summary(name: str, body: bytes) -> Manifest:
             started=_time(found["startTime"]) if found.get("startTime") else None,
             ended=_time(found["endTime"]) if found.get("endTime") else None,
             files_key=found["manifestFilesS3Key"],
+            made_from=tuple(made.get("madeFrom", ())),
+            seams=tuple(
+                Window(start=_time(seam["end"]), stop=_time(seam["start"]))
+                for seam in made.get("seams", ())
+            ),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedError(f"{name} is not a manifest: {error!r}") from None
 
 

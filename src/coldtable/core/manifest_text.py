@@ -11,25 +11,16 @@ import binascii
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from coldtable.core.manifest import DataFile, Manifest
+from coldtable.core.request import exact_iso
 from coldtable.core.restore_point import RestorePlan
 from coldtable.errors import DamagedError
 
 # A part of every id: another layout of the same content must not get the same place.
 _LAYOUT = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """How an export was made here: by which version, of which exports, over which seams."""
-
-    version: str
-    exports: tuple[str, ...]
-    seams: tuple[str, ...] = ()
 
 
 def made_id(plan: RestorePlan) -> str:
@@ -71,8 +62,8 @@ def files_text(files: Iterable[DataFile]) -> bytes:
     )
 
 
-def summary_text(manifest: Manifest, origin: Origin) -> bytes:
-    """``manifest-summary.json`` of a full export."""
+def summary_text(manifest: Manifest, version: str) -> bytes:
+    """``manifest-summary.json`` of a full export that this version of coldtable made."""
     if manifest.moment is None:
         raise DamagedError("only full exports are made here")
     return _compact(
@@ -93,9 +84,12 @@ def summary_text(manifest: Manifest, origin: Origin) -> bytes:
             "itemCount": manifest.items,
             "outputFormat": manifest.output_format,
             "coldtable": {
-                "version": origin.version,
-                "madeFrom": list(origin.exports),
-                "seams": list(origin.seams),
+                "version": version,
+                "madeFrom": list(manifest.made_from),
+                "seams": [
+                    {"end": exact_iso(seam.start), "start": exact_iso(seam.stop)}
+                    for seam in manifest.seams
+                ],
             },
         }
     )

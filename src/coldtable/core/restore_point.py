@@ -123,7 +123,8 @@ def chains(exports: Iterable[ArchivedExport]) -> tuple[Chain, ...]:
     bases = []
     for export in sorted(exports, key=lambda e: (e.start, e.stop, e.export_id), reverse=True):
         if export.is_full:
-            bases.append(export)
+            if not export.manifest.seams:
+                bases.append(export)
             continue
         # Of several windows that begin here, the one from which the way leads furthest.
         reach = far.get(export.stop, export.stop)
@@ -217,7 +218,10 @@ def _plan(at: datetime, path: _Path) -> RestorePlan:
         moment=at,
         base=steps[0].export,
         increments=tuple(step.export for step in steps[1:]),
-        seams=tuple(step.seam for step in steps if step.seam),
+        seams=(
+            *(Seam(end=s.start, start=s.stop) for s in steps[0].export.manifest.seams),
+            *(step.seam for step in steps if step.seam),
+        ),
     )
 
 
@@ -229,7 +233,10 @@ def _paths(exports: Sequence[ArchivedExport], *, allow_gap: bool) -> dict[dateti
     """
     best: dict[datetime, _Path] = {}
     for base in (e for e in exports if e.is_full):
-        _offer(best, base.stop, _Path(base, None, base.stop, 0))
+        # One that was made over seams is no better than what it was made of.
+        lost = sum((abs(s.stop - s.start) for s in base.manifest.seams), timedelta())
+        if allow_gap or not lost:
+            _offer(best, base.stop, _Path(base, None, base.stop, 0, lost))
     bases = {moment: best[moment] for moment in sorted(best)}
     moments, jump = list(bases), _Jump(best)
     for export in sorted((e for e in exports if not e.is_full), key=lambda e: (e.start, e.stop)):

@@ -6,19 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from coldtable.core.keys import key_bytes
 from coldtable.core.lines import change_of, parse_json
-from coldtable.errors import ItemInvalid, NotInstalled
+from coldtable.errors import ItemInvalid
 from coldtable.model_restore import KeyAttribute
 from coldtable.ops.fold_keys import Places
-
-try:
-    import msgspec
-except ImportError:
-    raise NotInstalled(
-        "Exports can only be folded with the packages numpy and msgspec",
-        hint="Install them: pip install 'coldtable[archive]'",
-    ) from None
 
 Key = tuple[bytes, ...]
 

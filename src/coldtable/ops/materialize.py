@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import coldtable
 from coldtable.core.archive import ROOT, SUMMARY, ArchivedExport
 from coldtable.core.manifest import DataFile, Manifest, md5_of, parse_summary
-from coldtable.core.manifest_text import Origin, data_name, files_text, made_id, summary_text
-from coldtable.core.restore_point import RestorePlan
-from coldtable.errors import Conflict, DamagedError, NotFound
+from coldtable.core.manifest_text import data_name, files_text, made_id, summary_text
+from coldtable.core.restore_point import RestorePlan, plan_restore
+from coldtable.errors import Conflict, DamagedError, NotCovered, NotFound, NotInstalled
+from coldtable.model import Window
 from coldtable.model_restore import KeySchema
 from coldtable.ops.archive import load_files, read_with_md5
-from coldtable.ops.fold import Block, Fold, Part
-from coldtable.ops.fold_gzip import HEADER, Deflated, Trailer, deflate
 from coldtable.ops.fold_limits import Limits
 from coldtable.ports import ObjectStore
+
+try:
+    from coldtable.ops.fold import Block, Fold, Part
+    from coldtable.ops.fold_gzip import HEADER, Deflated, Trailer, deflate
+except ImportError as missing:
+    raise NotInstalled(
+        f"Exports cannot be folded: the package {missing.name} is missing",
+        hint="Install it: pip install 'coldtable[archive]'",
+    ) from None
 
 # A file of the result ends when so much of it was compressed: a few million items at the most,
 # as ImportTable likes it [DOC-IMP].
@@ -55,6 +63,20 @@ class Materialized:
     new: bool
     stored_bytes: int = 0
     json_bytes: int = 0
+
+
+def plan_materialize(
+    exports: Sequence[ArchivedExport], at: datetime | None, *, allow_gap: bool = False
+) -> RestorePlan:
+    """What to read (``plan_restore``): from DynamoDB's own exports, if they are enough.
+
+    So that an export which an earlier run has written into the archive is not copied.
+    """
+    own = [export for export in exports if not export.manifest.made_from]
+    try:
+        return plan_restore(own, at, allow_gap=allow_gap)
+    except NotCovered:
+        return plan_restore(exports, at, allow_gap=allow_gap)
 
 
 def materialize(
@@ -97,7 +119,7 @@ def materialize(
     _check_alone(to.store, folder, files)
     manifest = _manifest(plan, base, files, to, folder)
     manifest = replace(manifest, started=began, ended=now())
-    _finish(to.store, folder, manifest, _origin(plan))
+    _finish(to.store, folder, manifest)
     return Materialized(
         manifest=manifest,
         folder=folder,
@@ -215,22 +237,16 @@ def _manifest(
         algorithm=None,
         files_key=f"{folder}/manifest-files.json",
         files=files,
+        made_from=tuple(e.manifest.export_arn for e in (plan.base, *plan.increments)),
+        seams=tuple(Window(start=seam.end, stop=seam.start) for seam in plan.seams),
     )
 
 
-def _origin(plan: RestorePlan) -> Origin:
-    return Origin(
-        version=coldtable.__version__,
-        exports=tuple(e.manifest.export_arn for e in (plan.base, *plan.increments)),
-        seams=tuple(map(str, plan.seams)),
-    )
-
-
-def _finish(store: ObjectStore, folder: str, manifest: Manifest, origin: Origin) -> None:
+def _finish(store: ObjectStore, folder: str, manifest: Manifest) -> None:
     """Both manifests with their MD5s, in AWS's order [GCP]: the summary's MD5 is the very last."""
     for name, body in (
         ("manifest-files", files_text(manifest.files)),
-        ("manifest-summary", summary_text(manifest, origin)),
+        ("manifest-summary", summary_text(manifest, coldtable.__version__)),
     ):
         store.put(f"{folder}/{name}.json", body)
         store.put(f"{folder}/{name}.md5", md5_of(body).encode())
