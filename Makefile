@@ -39,6 +39,7 @@ bench: $(READY)
 	$(BIN)/python bench/exports.py
 	PYTHONPATH=. $(BIN)/python bench/tick.py
 	$(BIN)/python bench/verify.py
+	$(BIN)/python bench/restore_write.py
 
 setup: $(READY)
 

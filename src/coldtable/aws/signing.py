@@ -11,6 +11,7 @@ import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from botocore.credentials import ReadOnlyCredentials
@@ -21,7 +22,7 @@ _TYPE = "application/x-amz-json-1.0"
 _TARGET = "DynamoDB_20120810."
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class Signer:
     """Where DynamoDB is and who asks. ``credentials`` gives those of now: they may be renewed.
 
@@ -35,12 +36,12 @@ class Signer:
     # In one piece, because threads read it while another one replaces it.
     _cached: tuple[str, str, bytes] = field(default=("", "", b""), repr=False)
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The path of every request."""
         return urlsplit(self.endpoint).path or "/"
 
-    @property
+    @cached_property
     def host(self) -> str:
         """The Host header: without a port that is the scheme's own, as botocore signs it."""
         url = urlsplit(self.endpoint)

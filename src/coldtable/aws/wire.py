@@ -11,21 +11,16 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 import threading
 import time
-import zlib
-from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from botocore.exceptions import ClientError
 
+from coldtable.aws.connection import Connection
 from coldtable.aws.signing import Signer
 from coldtable.errors import ServiceFailed
 
-_TIMEOUT = 30.0
 # What a connection says when the other side closed it while it was idle.
 _GONE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 
@@ -57,51 +52,20 @@ class Wire:
         return found
 
     def _sent(self, head: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        if connection is not None:
+        kept: Connection | None = getattr(self._own, "connection", None)
+        if kept is not None and not kept.closed:
             try:
-                return _exchange(connection, self._path, head, body)
+                return kept.post(self._path, head, body)
             except _GONE:
-                self._close()
-        connection = self._own.connection = self._connected()
-        return _exchange(connection, self._path, head, body)
-
-    def _connected(self) -> http.client.HTTPConnection:
-        """A connection, by way of the proxy that the environment names for such addresses."""
-        url = urlsplit(self._signer.endpoint)
-        host = url.hostname or ""
-        proxy = None if proxy_bypass(host) else getproxies().get(url.scheme)
-        through = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else url
-        at = through.hostname or "", through.port
-        if url.scheme == "https":
-            context = ssl.create_default_context(cafile=self._signer.ca_bundle)
-            made: http.client.HTTPConnection = http.client.HTTPSConnection(
-                *at, timeout=_TIMEOUT, context=context
-            )
-        else:
-            made = http.client.HTTPConnection(*at, timeout=_TIMEOUT)
-        if proxy:
-            made.set_tunnel(host, url.port)
-        return made
+                kept.close()
+        signer = self._signer
+        made = self._own.connection = Connection(signer.endpoint, signer.ca_bundle)
+        return made.post(self._path, head, body)
 
     def _close(self) -> None:
-        connection: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        self._own.connection = None
-        if connection is not None:
-            with suppress(OSError):
-                connection.close()
-
-
-def _exchange(
-    connection: http.client.HTTPConnection, path: str, head: dict[str, str], body: bytes
-) -> tuple[int, bytes]:
-    connection.request("POST", path, body, head)
-    response = connection.getresponse()
-    answer = response.read()
-    stated = response.headers.get("x-amz-crc32")
-    if stated is not None and int(stated) != zlib.crc32(answer):
-        raise ValueError("the answer does not match its checksum")
-    return response.status, answer
+        kept: Connection | None = getattr(self._own, "connection", None)
+        if kept is not None:
+            kept.close()
 
 
 def _refused(operation: str, status: int, found: dict[str, Any]) -> ClientError:

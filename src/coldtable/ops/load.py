@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Condition, Event, Lock
 
 from coldtable.core.manifest import DataFile
 from coldtable.errors import DamagedError
-from coldtable.ops.raw import raw_item
+from coldtable.ops.raw import LineBroken, raw_items
 from coldtable.ops.send import Batch, Sender, Stopped
 from coldtable.ports_restore import BATCH_PUTS
 
@@ -207,21 +208,20 @@ class _Source:
 def _batches(
     place: int, file: DataFile, read: Callable[[DataFile], Iterable[bytes]], skip: int
 ) -> Iterator[Batch]:
-    items: list[bytes] = []
-    size, number = 0, -1
+    first, lines, size = skip, list[bytes](), 0
+    for line in islice(read(file), skip, None):
+        if len(lines) == BATCH_PUTS or (lines and size + len(line) > _BATCH_BYTES):
+            yield _batch(place, file, first, lines)
+            first, lines, size = first + len(lines), [], 0
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield _batch(place, file, first, lines)
+
+
+def _batch(place: int, file: DataFile, first: int, lines: Sequence[bytes]) -> Batch:
     try:
-        for number, line in enumerate(read(file)):
-            if number < skip:
-                continue
-            item = raw_item(line)
-            if len(items) == BATCH_PUTS or (items and size + len(item) > _BATCH_BYTES):
-                yield Batch(file=place, name=file.key, first=number - len(items), items=items)
-                items, size = [], 0
-            items.append(item)
-            size += len(item)
-    except DamagedError as error:
-        if file.key in error.message:
-            raise
-        raise DamagedError(f"{file.key}, line {number + 1}: {error.message}") from None
-    if items:
-        yield Batch(file=place, name=file.key, first=number + 1 - len(items), items=items)
+        return Batch(file=place, name=file.key, first=first, items=raw_items(lines))
+    except LineBroken as error:
+        number = first + error.place + 1
+        raise DamagedError(f"{file.key}, line {number}: {error.reason}") from None

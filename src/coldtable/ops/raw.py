@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,36 @@ def raw_item(line: bytes) -> bytes:
     if not item.startswith(b"{"):
         raise DamagedError("its Item is no object")
     return item
+
+
+def raw_items(lines: Sequence[bytes]) -> list[bytes]:
+    """The items of several lines, as ``raw_item`` gives them: several at once take half as long.
+
+    Raises ``LineBroken`` with the place of the first line that holds none.
+    """
+    try:
+        rows = _lines.decode_lines(b"\n".join(lines))
+        items = [bytes(row.Item) for row in rows]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        items = []
+    if len(items) == len(lines) and all(item[:1] == b"{" for item in items):
+        return items
+    # An empty line or one of another shape is among them: which?
+    for place, line in enumerate(lines):
+        try:
+            raw_item(line)
+        except DamagedError as error:
+            raise LineBroken(place, error.message) from None
+    return [raw_item(line) for line in lines]
+
+
+class LineBroken(Exception):
+    """A line holds no item: its place among the others, and why."""
+
+    def __init__(self, place: int, reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+        self.reason = reason
 
 
 _NULL = msgspec.Raw(b"null")
