@@ -11,6 +11,8 @@ from datetime import time
 class Wish:
     """What a person wants to have deployed.
 
+    ``tables`` are names and globs; once the wish is complete, the names of ``TABLE_NAMES`` alone,
+    and ``policy``, the JSON of ``POLICY``, has the globs, ``tagged`` and ``continuous`` in it.
     ``tables`` may be empty and ``bucket`` ``None`` with ``existing_parameters``: both are then
     read from there. ``bucket`` is ``None`` for one that the stack creates. ``at`` is the local
     time of the moment that is exported, ``day`` its day of the month (0: every day); with
@@ -35,6 +37,11 @@ class Wish:
     code_bucket: str | None = None
     enable_pitr: bool = False
     recovery_days: int | None = None
+    tagged: bool = False
+    continuous: bool = False
+    policy: str = ""
+    tick: str = "rate(15 minutes)"
+    heartbeat_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

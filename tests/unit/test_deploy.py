@@ -69,9 +69,13 @@ def test_first_deployment_creates_everything(cloud: FakeCloud, run: Deploy) -> N
         "point-in-time recovery of orders",
         "point-in-time recovery of users",
         "schedule",
+        "schedule of the ticks",
         "alarm coldtable-export-errors",
         "alarm coldtable-export-undelivered",
+        "alarm coldtable-tick-errors",
+        "alarm coldtable-tick-absent",
         "function coldtable-export",
+        "function coldtable-tick",
         "parameters below /coldtable/prod",
     ]
     assert all(f.ok for f in report.findings)
@@ -93,7 +97,7 @@ def test_second_deployment_changes_nothing(cloud: FakeCloud, run: Deploy) -> Non
 
     assert report.outcome == "unchanged"
     assert cloud.calls[before:] == ["propose coldtable", "discard"]
-    assert len(report.findings) == 7
+    assert len(report.findings) == 11
     assert "The stack coldtable is already as wanted" in cloud.said
 
 

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from coldtable.cli.app import main
-from coldtable.core.iam import Document, Reach, bucket_policy, export_policy, key_policy
+from coldtable.core.iam import (
+    Document,
+    Reach,
+    bucket_policy,
+    export_policy,
+    key_policy,
+    tick_policy,
+)
 from coldtable.core.iam_deployer import Site, deployer_policy
 
 from .test_template import ACCOUNT, ARNS, KEY, REGION, Rendered
@@ -56,13 +63,21 @@ def reach(**more: Any) -> Reach:
             {"BucketName": "mine", "BucketKmsKeyArn": KEY, "ParameterKmsKeyArn": KEY},
             {"buckets": ("mine",), "keys": (KEY,), "parameter_key": KEY},
         ),
+        (
+            {"PatternArns": ",".join(ARNS), "Tagged": "true"},
+            {"patterns": ARNS, "tagged": True},
+        ),
     ],
 )
 def test_functions_policies_are_the_template_s(given: dict[str, str], more: Any) -> None:
-    """The printed policy of the export function's role is the one that the template gives it."""
-    role = Rendered(**given).properties("ExportRole")
-    (inline,) = role["Policies"]
-    assert sets(export_policy(reach(**more))) == sets(inline["PolicyDocument"])
+    """The printed policies of both functions' roles are those that the template gives them."""
+    rendered = Rendered(**given)
+    for name, printed, log in (
+        ("ExportRole", export_policy, "<LogGroup.Arn>"),
+        ("TickRole", tick_policy, "<TickLogGroup.Arn>"),
+    ):
+        (inline,) = rendered.properties(name)["Policies"]
+        assert sets(printed(reach(log=log, **more))) == sets(inline["PolicyDocument"])
 
 
 def test_deployer_s_policy_is_the_page_s() -> None:
@@ -71,6 +86,19 @@ def test_deployer_s_policy_is_the_page_s() -> None:
     shown = json.loads(text.replace(":::ARCHIVE", ":::STACK-archivebucket-*"))
     site = Site(account="ACCOUNT", region="REGION", stack="STACK", path="PATH", code_bucket="CODE")
     assert shown == deployer_policy(site)
+
+
+def test_deployer_s_policy_fits() -> None:
+    """It can be made a managed policy, at names that are longer than usual."""
+    site = Site(
+        account=ACCOUNT,
+        region="ap-southeast-1",
+        stack="coldtable-staging",
+        path="coldtable/staging",
+        code_bucket=f"coldtable-code-{ACCOUNT}-ap-southeast-1",
+    )
+    # IAM's quota, white space not counted.
+    assert len(json.dumps(deployer_policy(site), separators=(",", ":"))) <= 6_144
 
 
 def test_an_existing_bucket_is_not_the_stack_s() -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from coldtable.cli.deploy import template as template_text
+from coldtable.core.metrics import metric_lines
 from coldtable.core.settings import parse_path
 from coldtable.errors import LimitReached
+from coldtable.local.emf import points
 from coldtable.model import Table
-from coldtable.ops import preflight
+from coldtable.ops import ground, preflight
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 ARNS = tuple(f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}" for name in ("orders", "users"))
@@ -65,7 +68,9 @@ class Rendered:
         for name, declared in self.body["Parameters"].items():
             value = ({**GIVEN, **given}).get(name, declared.get("Default"))
             self._names[name] = value.split(",") if "List" in declared["Type"] else str(value)
-        self._conditions = {k: self.solve(v) for k, v in self.body["Conditions"].items()}
+        self._conditions: dict[str, bool] = {}
+        for name, condition in self.body["Conditions"].items():
+            self._conditions[name] = self.solve(condition)
 
     @property
     def resources(self) -> dict[str, dict[str, Any]]:
@@ -89,6 +94,8 @@ class Rendered:
             ((name, argument),) = node.items()
             if name == "Ref":
                 return None if argument == "AWS::NoValue" else self._lookup(argument)
+            if name == "Condition" and isinstance(argument, str):
+                return self._conditions[argument]
             if name.startswith("Fn::"):
                 return self._function(name.removeprefix("Fn::"), argument)
         return {k: v for k, item in node.items() if (v := self.solve(item)) is not None}
@@ -110,6 +117,8 @@ class Rendered:
                 return solved[0] == solved[1]
             case "Not":
                 return not solved[0]
+            case "And":
+                return all(solved)
             case "Join":
                 return solved[0].join(solved[1])
             case "Split":
@@ -251,11 +260,104 @@ def test_keys_are_used_only_where_they_are_named() -> None:
     assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] == KEY
 
 
-def test_schedule_may_invoke_this_function_only() -> None:
-    """The scheduler's role: one function, one queue, and trust for one account and group."""
+PATTERNS = tuple(f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}" for name in ("app-*", "x?y"))
+KEEP = [
+    "dynamodb:DescribeContinuousBackups",
+    "dynamodb:DescribeTable",
+    "dynamodb:DescribeTimeToLive",
+    "dynamodb:ExportTableToPointInTime",
+    "dynamodb:ListTagsOfResource",
+]
+
+
+def test_tick_may_do_its_work_and_nothing_else() -> None:
+    """The tick's whole policy: these tables, their exports, this bucket, path, topic and log."""
+    allowed = {
+        sid: (s["Action"], s["Resource"])
+        for sid, s in statements(Rendered().properties("TickRole")).items()
+    }
+    assert allowed == {
+        "KeepTheseTables": (KEEP, list(ARNS)),
+        "FindTables": (["dynamodb:ListExports", "dynamodb:ListTables"], "*"),
+        "FollowTheExports": (
+            "dynamodb:DescribeExport",
+            f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/*/export/*",
+        ),
+        "KeepTheArchive": (
+            ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject", "s3:PutObjectAcl"],
+            "arn:aws:s3:::<ArchiveBucket>/*",
+        ),
+        "ListTheArchive": ("s3:ListBucket", "arn:aws:s3:::<ArchiveBucket>"),
+        "ReadTheSettings": (
+            "ssm:GetParametersByPath",
+            f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/coldtable/prod",
+        ),
+        "TellPeople": ("sns:Publish", "<AlarmTopic>"),
+        "WriteTheLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<TickLogGroup.Arn>"),
+    }
+
+
+def test_tables_are_kept_by_glob_and_by_tag() -> None:
+    """Wildcards are IAM's own; a tag is a condition on every table; the nightly role gets none."""
+    rendered = Rendered(
+        TableNames="", TableArns="", PatternArns=",".join(PATTERNS), Tagged="true", Policy="{}"
+    )
+    allowed = statements(rendered.properties("TickRole"))
+    assert "KeepTheseTables" not in allowed
+    assert allowed["KeepTablesOfTheseNames"]["Resource"] == list(PATTERNS)
+    tagged = allowed["KeepTablesWithTheTag"]
+    assert tagged["Resource"] == f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/*"
+    assert tagged["Condition"] == {
+        "StringEqualsIgnoreCase": {"aws:ResourceTag/coldtable": ["snapshot", "continuous"]}
+    }
+    assert allowed["KeepTablesOfTheseNames"]["Action"] == tagged["Action"] == KEEP
+    assert allowed["FindTags"]["Action"] == "tag:GetResources"
+    nightly = statements(rendered.properties("ExportRole"))
+    assert not [a for s in nightly.values() for a in s["Action"] if a.startswith("dynamodb:")]
+
+
+def test_what_is_said_is_written() -> None:
+    """POLICY and HEARTBEAT_URL are written where they are given; TABLE_NAMES where it has names."""
+    given = {"Policy": '{"mode":"continuous"}', "HeartbeatUrl": "https://monitor.example/x"}
+    written = {
+        r["Properties"]["Name"]: r["Properties"]["Value"]
+        for r in Rendered(TableNames="", TableArns="", **given).resources.values()
+        if r["Type"] == "AWS::SSM::Parameter"
+    }
+    assert written["/coldtable/prod/POLICY"] == given["Policy"]
+    assert written["/coldtable/prod/HEARTBEAT_URL"] == given["HeartbeatUrl"]
+    assert "/coldtable/prod/TABLE_NAMES" not in written
+    kinds = {r["Type"] for r in Rendered(ManageParameters="false", **given).resources.values()}
+    assert "AWS::SSM::Parameter" not in kinds
+
+
+def test_two_functions_of_one_code() -> None:
+    """Each has its door; the tick has minutes, its settings' place, and somebody to tell."""
+    both = {name: Rendered().properties(name) for name in ("ExportFunction", "TickFunction")}
+    assert {p["Handler"] for p in both.values()} == {
+        "coldtable.handler.handler",
+        "coldtable.handler_tick.handler",
+    }
+    assert both["ExportFunction"]["Code"] == both["TickFunction"]["Code"]
+    tick = both["TickFunction"]
+    assert (tick["Timeout"], tick["MemorySize"]) == (300, 512)
+    assert tick["Environment"]["Variables"] == {
+        "COLDTABLE_PARAMETER_PATH": "/coldtable/prod",
+        "COLDTABLE_TOPIC_ARN": "<AlarmTopic>",
+        "COLDTABLE_STACK": "coldtable",
+    }
+    # The next tick is the retry.
+    assert Rendered().properties("TickFunctionInvokeConfig")["MaximumRetryAttempts"] == 0
+
+
+def test_schedules_may_invoke_these_functions_only() -> None:
+    """The scheduler's role: two functions, one queue, and trust for one account and group."""
     role = Rendered().properties("ScheduleRole")
     assert {sid: (s["Action"], s["Resource"]) for sid, s in statements(role).items()} == {
-        "InvokeTheFunction": ("lambda:InvokeFunction", "<ExportFunction.Arn>"),
+        "InvokeTheFunctions": (
+            "lambda:InvokeFunction",
+            ["<ExportFunction.Arn>", "<TickFunction.Arn>"],
+        ),
         "ReportWhatWasNotDelivered": ("sqs:SendMessage", "<DeadLetterQueue.Arn>"),
     }
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
@@ -268,7 +370,7 @@ def test_schedule_may_invoke_this_function_only() -> None:
 def test_no_resource_is_a_star() -> None:
     """Nothing is allowed on everything, but listings that AWS cannot narrow [POLICY]."""
     listings = {"dynamodb:ListExports", "dynamodb:ListTables", "tag:GetResources"}
-    for name, resource in Rendered(BucketKmsKeyArn=KEY).resources.items():
+    for name, resource in Rendered(BucketKmsKeyArn=KEY, Tagged="true").resources.items():
         for allowed in re.findall(r'\{[^{}]*"Effect": "Allow"[^{}]*\}', json.dumps(resource)):
             if '"Resource": "*"' in allowed:
                 actions = json.loads(allowed)["Action"]
@@ -288,6 +390,56 @@ def test_schedule_passes_the_moment_of_its_firing() -> None:
     assert schedule["ScheduleExpressionTimezone"] == "Asia/Tokyo"
     assert schedule["FlexibleTimeWindow"] == {"Mode": "OFF"}
     assert schedule["Target"]["DeadLetterConfig"] == {"Arn": "<DeadLetterQueue.Arn>"}
+
+
+def test_tick_comes_every_quarter_of_an_hour() -> None:
+    """Unless told otherwise; what its schedule cannot deliver is in the queue."""
+    schedule = Rendered().properties("TickSchedule")
+    assert schedule["ScheduleExpression"] == "rate(15 minutes)"
+    assert schedule["State"] == "ENABLED"
+    assert json.loads(schedule["Target"]["Input"])["source"] == "coldtable.tick"
+    assert schedule["Target"]["Arn"] == "<TickFunction.Arn>"
+    assert schedule["Target"]["DeadLetterConfig"] == {"Arn": "<DeadLetterQueue.Arn>"}
+
+
+ALARMS = sorted(n for n, r in Rendered().resources.items() if r["Type"] == "AWS::CloudWatch::Alarm")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_every_alarm_is_heard_and_says_what_it_means(name: str) -> None:
+    """Bad and good news go to the topic; the text fits, and names the stack and a place to look."""
+    alarm = Rendered().properties(name)
+    assert alarm["AlarmActions"] == alarm["OKActions"] == ["<AlarmTopic>"]
+    assert len(alarm["AlarmDescription"]) <= 1024
+    assert "coldtable" in alarm["AlarmDescription"]
+    assert re.search("log group|coldtable status", alarm["AlarmDescription"])
+    # CloudWatch looks back a day at most.
+    assert alarm["Period"] * alarm["EvaluationPeriods"] <= 86_400
+
+
+def test_silence_is_an_alarm() -> None:
+    """No tick in twelve times five minutes: missing data is as bad as none, and nothing else is."""
+    alarm = Rendered().properties("TickAbsentAlarm")
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("Coldtable", "Tick")
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 3600
+    assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+    assert alarm["ComparisonOperator"] == "LessThanThreshold"
+    assert alarm["TreatMissingData"] == "breaching"
+    others = {n: Rendered().properties(n)["TreatMissingData"] for n in ALARMS}
+    assert [n for n, how in others.items() if how == "breaching"] == ["TickAbsentAlarm"]
+
+
+def test_metrics_that_alarms_look_at_are_made() -> None:
+    """Namespace, names and dimension are those of the lines that a tick logs."""
+    counts = {"StaleTables": 0, "ExportsFailed": 0, "UnseenTables": 0}
+    (line, *_) = metric_lines("coldtable", datetime(2026, 11, 25, tzinfo=UTC), counts, {})
+    made = {(p.namespace, p.name, tuple(p.dimensions.items())) for p in points(line)}
+    watched = {
+        (a["Namespace"], a["MetricName"], tuple((d["Name"], d["Value"]) for d in a["Dimensions"]))
+        for a in map(Rendered().properties, ALARMS)
+        if not a["Namespace"].startswith("AWS/")
+    }
+    assert watched == made
 
 
 @pytest.mark.parametrize("name", ["ErrorsAlarm", "UndeliveredAlarm"])
@@ -316,12 +468,20 @@ def test_email_is_optional() -> None:
         ("BucketKmsKeyArn", preflight.KMS_KEY),
         ("ParameterKmsKeyArn", preflight.KMS_KEY),
         ("AlarmEmail", preflight.EMAIL),
+        ("HeartbeatUrl", preflight.HEARTBEAT),
     ],
 )
 def test_preflight_refuses_what_the_template_would(parameter: str, pattern: str) -> None:
     """The patterns that are checked before anything is done are those of the template."""
     declared = Rendered().body["Parameters"][parameter]["AllowedPattern"]
     assert declared == f"^$|^{pattern}$"
+
+
+def test_ticks_are_those_of_the_template() -> None:
+    """How often a tick may come is the same for both, too."""
+    assert Rendered().body["Parameters"]["TickExpression"]["AllowedPattern"] == (
+        f"^{preflight.TICK}$"
+    )
 
 
 def test_log_days_are_those_of_the_template() -> None:
@@ -344,37 +504,44 @@ def _tables(count: int, length: int) -> list[Table]:
     return [Table(name=n, arn=prefix + n, table_id=n) for n in names]
 
 
-def _policy_size(tables: list[Table]) -> int:
-    """The inline policies of the export role as IAM counts them, at the longest names."""
-    first, rest = preflight.pack_arns(tables)
-    role = Rendered(
+PATH = "/" + "p" * 900
+
+
+def _policy_size(role: str, tables: list[Table]) -> int:
+    """The inline policies of a role as IAM counts them, at the longest names."""
+    first, rest = ground.pack_arns(tables)
+    properties = Rendered(
         TableArns=first,
         MoreTableArns=rest,
+        Tagged="true",
+        # One pattern, which the statement for patterns needs to be there.
+        PatternArns="x",
         BucketName="b" * 63,
         BucketKmsKeyArn=KEY,
         ParameterKmsKeyArn=KEY,
-        ParameterPath="/" + "p" * 900,
-    ).properties("ExportRole")
+        ParameterPath=PATH,
+    ).properties(role)
     return sum(
-        len(json.dumps(p["PolicyDocument"], separators=(",", ":"))) for p in role["Policies"]
+        len(json.dumps(p["PolicyDocument"], separators=(",", ":"))) for p in properties["Policies"]
     )
 
 
 @pytest.mark.parametrize(("count", "length"), [(1, 3), (60, 20), (130, 8), (20, 255)])
 def test_policy_size_is_not_underestimated(count: int, length: int) -> None:
-    """What the size check reckons for the policy is at least what the template makes, and near."""
+    """What the size check reckons is at least what the larger of both policies takes, and near."""
     tables = _tables(count, length)
-    reckoned = preflight.POLICY_FRAME + sum(len(f'"{t.arn}",') for t in tables)
-    # The log group's and the queue's ARN are names of 100 characters at most more than here.
-    assert _policy_size(tables) + 2 * 100 <= reckoned <= _policy_size(tables) + 700
+    reckoned = ground.POLICY_FRAME + len(PATH) + sum(len(f'"{t.arn}",') for t in tables)
+    larger = max(_policy_size(role, tables) for role in ("ExportRole", "TickRole"))
+    # The log group's and the topic's ARN are names of 100 characters at most more than here.
+    assert larger + 2 * 100 <= reckoned <= larger + 700
 
 
 def test_many_tables_fit() -> None:
     """A hundred tables fit into one stack, their ARNs over two parameters, none lost."""
     tables = _tables(100, 20)
-    preflight.check_sizes(tables)
-    first, rest = preflight.pack_arns(tables)
-    assert len(first) <= preflight.LONGEST_VALUE
+    ground.check_sizes(tables, (), "/coldtable/prod")
+    first, rest = ground.pack_arns(tables)
+    assert len(first) <= ground.LONGEST_VALUE
     resource = statements(Rendered(TableArns=first, MoreTableArns=rest).properties("ExportRole"))[
         "ExportTheseTables"
     ]["Resource"]
@@ -385,6 +552,6 @@ def test_many_tables_fit() -> None:
 def test_too_many_tables_are_refused(count: int, length: int) -> None:
     """More than fits is refused with the sizes and the way out, before AWS refuses it late."""
     with pytest.raises(LimitReached) as caught:
-        preflight.check_sizes(_tables(count, length))
+        ground.check_sizes(_tables(count, length), (), "/coldtable/prod")
     assert f"{count} tables are too many for one stack" in caught.value.message
     assert "--stack-name" in caught.value.hint

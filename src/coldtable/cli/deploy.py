@@ -6,6 +6,7 @@ import sys
 import time
 from datetime import time as time_of_day
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -24,8 +25,12 @@ SCHEMA = "coldtable.deploy/1"
 def deploy(
     *,
     table: tuple[str, ...] = (),
+    tagged: bool = False,
+    continuous: bool = False,
+    policy: Path | None = None,
     bucket: str | None = None,
     schedule: str = "cron(0 4 * * ? *)",
+    tick: str = "rate(15 minutes)",
     timezone: str | None = None,
     at: str | None = None,
     day: int | None = None,
@@ -33,6 +38,7 @@ def deploy(
     parameter_path: str = "/coldtable/prod",
     existing_parameters: bool = False,
     email: str | None = None,
+    heartbeat_url: str | None = None,
     stack_name: str = "coldtable",
     enable_pitr: bool = False,
     recovery_days: int | None = None,
@@ -43,18 +49,27 @@ def deploy(
     dry_run: bool = False,
     context: Annotated[Context, Parameter(parse=False)],
 ) -> int:
-    """Deploy the schedule, the function, the alarms and the archive bucket, as one stack.
+    """Deploy the schedules, the functions, the alarms and the archive bucket, as one stack.
 
     Everything is checked before anything is changed; running it again changes nothing.
 
     Parameters
     ----------
     table
-        A table to export; repeat it for several. A comma-separated list works too.
+        A table to keep, or a glob like 'app-*'; repeat it for several. A comma-separated list
+        works too.
+    tagged
+        Keep the tables with the tag coldtable, whose value is their mode: snapshot or continuous.
+    continuous
+        Keep them without gaps: one full export, then increments, instead of a snapshot a day.
+    policy
+        A JSON file that says how the tables are kept; it becomes the parameter POLICY.
     bucket
         An existing bucket for the exports. Without it the stack creates one, which outlives it.
     schedule
-        When the exports are started, in --timezone: cron(...), rate(...) or at(...).
+        When the snapshots are started, in --timezone: cron(...), rate(...) or at(...).
+    tick
+        How often the archive is looked after: rate(1 minute) to rate(30 minutes).
     timezone
         The IANA time zone of the schedule and of the moment. Default UTC.
     at
@@ -69,6 +84,8 @@ def deploy(
         The settings exist below the path already, with the tables and the bucket in them.
     email
         Who gets the alarms.
+    heartbeat_url
+        An address that begins with https:// and is called after each good tick.
     stack_name
         The stack's name; one stack for each installation.
     enable_pitr
@@ -76,9 +93,9 @@ def deploy(
     recovery_days
         With --enable-pitr: keep at least so many days of history, 1 to 35. Never shortens it.
     log_days
-        How many days the function's logs are kept; one of CloudWatch's choices.
+        How many days the functions' logs are kept; one of CloudWatch's choices.
     code_bucket
-        An existing bucket for the function's code. Without it coldtable-code-ACCOUNT-REGION.
+        An existing bucket for the functions' code. Without it coldtable-code-ACCOUNT-REGION.
     bucket_kms_key
         The ARN of the KMS key that encrypts the bucket, if it is a customer managed one.
     parameter_kms_key
@@ -89,7 +106,7 @@ def deploy(
     if existing_parameters and (at, day, prefix_template) != (None, None, None):
         raise UsageError(
             "--at, --day and --prefix-template contradict --existing-parameters",
-            hint="The function reads them from there: change the parameters instead",
+            hint="The functions read them from there: change the parameters instead",
         )
     if recovery_days is not None and not 1 <= recovery_days <= 35:
         raise UsageError("--recovery-days must be 1 to 35")
@@ -113,6 +130,11 @@ def deploy(
         code_bucket=code_bucket,
         enable_pitr=enable_pitr,
         recovery_days=recovery_days,
+        tagged=tagged,
+        continuous=continuous,
+        policy=_read(policy),
+        tick=tick,
+        heartbeat_url=heartbeat_url,
     )
     report = deploy_installation(wish, windows(context), template(), build_zip(), dry_run=dry_run)
     _answer(context, report)
@@ -122,6 +144,7 @@ def deploy(
 def windows(context: Context) -> Windows:
     """AWS, as a deployment sees it."""
     from coldtable.aws.buckets import S3Buckets
+    from coldtable.aws.directory import DynamoDbDirectory
     from coldtable.aws.exporter import DynamoDbExporter
     from coldtable.aws.parameters import SsmParameters
     from coldtable.aws.pitr import DynamoDbPitr
@@ -130,8 +153,15 @@ def windows(context: Context) -> Windows:
 
     client = context.session.client
     dynamodb = client("dynamodb")
+
+    def table_arns() -> str:
+        _, partition, _, _, account, _ = context.session.caller().split(":", 5)
+        return f"arn:{partition}:dynamodb:{dynamodb.meta.region_name}:{account}:table/"
+
     return Windows(
         exporter=DynamoDbExporter(dynamodb),
+        directory=DynamoDbDirectory(dynamodb, lambda: client("resourcegroupstaggingapi")),
+        table_arns=table_arns,
         pitr=DynamoDbPitr(dynamodb),
         parameters=SsmParameters(client("ssm")),
         buckets=S3Buckets(client("s3")),
@@ -145,6 +175,15 @@ def windows(context: Context) -> Windows:
 def template() -> str:
     """The CloudFormation template of an installation."""
     return files("coldtable.infra").joinpath("template.yaml").read_text(encoding="utf-8")
+
+
+def _read(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--policy {path} cannot be read: {error}") from None
 
 
 def _time_of_day(text: str | None) -> time_of_day:

@@ -54,6 +54,9 @@ def _own_calls(site: Site) -> Iterator[Statement]:
     yield allow(
         "ColdtableLooksAtTables", "dynamodb:DescribeContinuousBackups DescribeTable", tables
     )
+    # For globs and tags; neither can be narrowed.
+    yield allow("ColdtableFindsTables", "dynamodb:ListTables", "*")
+    yield allow("ColdtableFindsTags", "tag:GetResources", "*")
     yield allow("ColdtableEnablesPitr", "dynamodb:UpdateContinuousBackups", tables)
     yield allow(
         "ColdtableReadsSettings",
@@ -76,14 +79,14 @@ def _own_calls(site: Site) -> Iterator[Statement]:
         site.arn("cloudformation", f"stack/{site.stack}/*"),
     )
     yield allow(
-        "ColdtableChecksTheSchedule",
+        "ColdtableChecksTheSchedules",
         "scheduler:GetSchedule",
-        site.arn("scheduler", f"schedule/{site.stack}/{site.stack}-export"),
+        site.arn("scheduler", f"schedule/{site.stack}/*"),
     )
     yield allow(
-        "ColdtableChecksTheFunction",
+        "ColdtableChecksTheFunctions",
         "lambda:GetFunctionConfiguration",
-        site.arn("lambda", f"function:{site.stack}-export"),
+        site.arn("lambda", f"function:{site.stack}-*"),
     )
     yield allow("ColdtableChecksTheAlarms", "cloudwatch:DescribeAlarms", "*")
 
@@ -122,12 +125,12 @@ def _stack_calls(site: Site) -> Iterator[Statement]:
         Condition={"StringEquals": {"iam:PassedToService": services}},
     )
     yield allow(
-        "StackFunction",
+        "StackFunctions",
         "lambda:CreateFunction DeleteFunction DeleteFunctionEventInvokeConfig GetFunction "
         "GetFunctionCodeSigningConfig GetFunctionEventInvokeConfig GetFunctionRecursionConfig "
         "GetRuntimeManagementConfig PutFunctionEventInvokeConfig TagResource UntagResource "
         "UpdateFunctionCode UpdateFunctionConfiguration UpdateFunctionEventInvokeConfig",
-        [site.arn("lambda", f"function:{stack}-export{end}") for end in ("", ":*")],
+        site.arn("lambda", f"function:{stack}-*"),
     )
     yield from _watching_calls(site)
 
@@ -135,12 +138,12 @@ def _stack_calls(site: Site) -> Iterator[Statement]:
 def _watching_calls(site: Site) -> Iterator[Statement]:
     stack = site.stack
     yield allow(
-        "StackLog",
+        "StackLogs",
         "logs:CreateLogGroup DeleteLogGroup ListTagsForResource PutRetentionPolicy TagResource "
         "UntagResource",
-        site.arn("logs", f"log-group:/aws/lambda/{stack}-export*"),
+        site.arn("logs", f"log-group:/aws/lambda/{stack}-*"),
     )
-    yield allow("StackFindsLog", "logs:DescribeLogGroups", "*")
+    yield allow("StackFindsLogs", "logs:DescribeLogGroups", "*")
     yield allow(
         "StackQueue",
         "sqs:CreateQueue DeleteQueue GetQueueAttributes GetQueueUrl ListQueueTags "
@@ -148,7 +151,7 @@ def _watching_calls(site: Site) -> Iterator[Statement]:
         site.arn("sqs", f"{stack}-*"),
     )
     yield allow(
-        "StackSchedule",
+        "StackSchedules",
         "scheduler:CreateSchedule CreateScheduleGroup DeleteSchedule DeleteScheduleGroup "
         "GetSchedule GetScheduleGroup ListTagsForResource TagResource UntagResource "
         "UpdateSchedule",
@@ -167,5 +170,5 @@ def _watching_calls(site: Site) -> Iterator[Statement]:
     yield allow(
         "StackAlarms",
         "cloudwatch:DeleteAlarms ListTagsForResource PutMetricAlarm TagResource UntagResource",
-        site.arn("cloudwatch", f"alarm:{stack}-export-*"),
+        site.arn("cloudwatch", f"alarm:{stack}-*"),
     )

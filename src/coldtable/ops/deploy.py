@@ -9,10 +9,19 @@ from coldtable.errors import Conflict
 from coldtable.model_stack import ChangeSet, Code, DeployReport, Stack, Wish
 from coldtable.ops import stack as stack_verbs
 from coldtable.ops.code import sha256
-from coldtable.ops.preflight import Ground, pack_arns, survey
+from coldtable.ops.ground import Ground, pack_arns
+from coldtable.ops.preflight import Sight, survey
 from coldtable.ops.stack import Workshop
 from coldtable.ops.stack_check import check_stack
-from coldtable.ports import Buckets, Exporter, ParameterStore, PitrSwitch, Probe, Stacks
+from coldtable.ports import (
+    Buckets,
+    Exporter,
+    ParameterStore,
+    PitrSwitch,
+    Probe,
+    Stacks,
+    TableDirectory,
+)
 
 # A new table's backups take a few seconds to be prepared [QUIRKS].
 _PITR_ATTEMPTS, _PITR_PAUSE = 12, 2.5
@@ -20,9 +29,11 @@ _PITR_ATTEMPTS, _PITR_PAUSE = 12, 2.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """Everything outside that a deployment asks or changes."""
+    """Everything outside that a deployment asks or changes. For ``table_arns`` see ``Sight``."""
 
     exporter: Exporter
+    directory: TableDirectory
+    table_arns: Callable[[], str]
     pitr: PitrSwitch
     parameters: ParameterStore
     buckets: Buckets
@@ -41,7 +52,7 @@ def deploy(
     """
     shop = Workshop(stacks=windows.stacks, pause=windows.pause, say=windows.say)
     stack = windows.stacks.describe(wish.stack_name)
-    ground = survey(wish, stack, windows.exporter, windows.parameters, windows.buckets)
+    ground = survey(wish, stack, _sight(windows))
     code = _code(ground, zipped)
     create = _clear_way(shop, stack, dry_run=dry_run)
     if dry_run:
@@ -74,6 +85,9 @@ def stack_parameters(ground: Ground, code: Code) -> dict[str, str]:
         "TableNames": ",".join(t.name for t in ground.tables),
         "TableArns": first,
         "MoreTableArns": rest,
+        "PatternArns": ",".join(ground.patterns),
+        "Tagged": "true" if ground.tagged else "false",
+        "Policy": "" if wish.existing_parameters else wish.policy,
         "BucketName": wish.bucket or "",
         "BucketKmsKeyArn": wish.bucket_key or "",
         "S3PrefixTemplate": wish.prefix_template,
@@ -83,14 +97,26 @@ def stack_parameters(ground: Ground, code: Code) -> dict[str, str]:
         "BackupSecond": str(wish.at.second),
         "TimeZone": wish.timezone or "UTC",
         "ScheduleExpression": wish.schedule,
+        "TickExpression": wish.tick,
         "ParameterPath": wish.parameter_path,
         "ManageParameters": "false" if wish.existing_parameters else "true",
         "ParameterKmsKeyArn": wish.parameter_key or "",
         "AlarmEmail": wish.email or "",
+        "HeartbeatUrl": wish.heartbeat_url or "",
         "LogRetentionDays": str(wish.log_days),
         "CodeBucket": code.bucket,
         "CodeKey": code.key,
     }
+
+
+def _sight(windows: Windows) -> Sight:
+    return Sight(
+        exporter=windows.exporter,
+        directory=windows.directory,
+        parameters=windows.parameters,
+        buckets=windows.buckets,
+        table_arns=windows.table_arns,
+    )
 
 
 def own_code_bucket(account: str, region: str) -> str:

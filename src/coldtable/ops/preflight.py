@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from typing import TypeVar
 
+from coldtable.core import policy as policies
 from coldtable.core import settings as names
 from coldtable.core.expression import check_expression, daily_time
+from coldtable.core.policy import expected_tables, parse_configuration
 from coldtable.core.prefix import check_template
-from coldtable.core.settings import parse_path, parse_settings, parse_table_names, parse_zone
+from coldtable.core.settings import parse_path, parse_zone
 from coldtable.errors import (
     BucketNotFound,
     ColdtableError,
     ConfigError,
     Conflict,
-    LimitReached,
     NoCredentials,
     ParameterInvalid,
     PitrDisabled,
@@ -25,9 +26,13 @@ from coldtable.errors import (
     UsageError,
     all_together,
 )
-from coldtable.model import MomentRule, Pitr, Settings, Table
+from coldtable.model import MomentRule, Pitr, Table
+from coldtable.model_policy import Configuration
 from coldtable.model_stack import Stack, Wish
-from coldtable.ports import Buckets, Exporter, ParameterStore
+from coldtable.ops.cover import cover
+from coldtable.ops.ground import Ground, check_sizes, needs_pitr
+from coldtable.ops.wanted import A_BUCKET, complete, configuration
+from coldtable.ports import Buckets, Exporter, ParameterStore, TableDirectory
 
 # "-export" is appended, and a function's or a schedule's name has 64 characters at most [MODEL].
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,56}")
@@ -35,44 +40,30 @@ _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,56}")
 EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s]+"
 KMS_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+HEARTBEAT = r"https://[^\s]+"
+# Two in an hour at least, or the alarm of their absence would be wrong.
+TICK = r"rate\((1 minute|([2-9]|[12][0-9]|30) minutes)\)"
 LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
 
 # DynamoDB's newest restorable time is typically 5 minutes old [DOC-PITR].
 _SETTLED = timedelta(minutes=6)
 
-# A parameter of a stack, and a standard parameter of SSM, hold 4,096 bytes.
-LONGEST_VALUE = 4096
-# A role's inline policies together, without white space (IAM quotas).
-LONGEST_POLICY = 10_240
-# What the template's policy takes without the tables' ARNs, at the longest names of everything;
-# a test holds it against the template.
-POLICY_FRAME = 2_700
-
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
-    """What is there, and good enough to deploy on.
+class Sight:
+    """What a survey looks through. ``table_arns`` tells what the ARN of each table of the account
+    and region begins with, up to and including ``table/``."""
 
-    ``wish`` is complete: its tables, bucket and time zone are those that will count.
-    ``unprotected`` are the tables whose PITR is to be turned on, or its period lengthened.
-    """
-
-    wish: Wish
-    tables: tuple[Table, ...]
-    unprotected: tuple[Table, ...]
-    account: str
-    region: str
+    exporter: Exporter
+    directory: TableDirectory
+    parameters: ParameterStore
+    buckets: Buckets
+    table_arns: Callable[[], str]
 
 
-def survey(
-    wish: Wish,
-    stack: Stack | None,
-    exporter: Exporter,
-    parameters: ParameterStore,
-    buckets: Buckets,
-) -> Ground:
+def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
     """Look at everything that the deployment stands on.
 
     Raises the one problem that there is, or a ``ConfigError`` that lists all of them.
@@ -81,73 +72,40 @@ def survey(
     for problem in _misspelled(wish):
         problems.add(problem)
     path = problems.attempt(lambda: parse_path(wish.parameter_path))
-    named = problems.attempt(lambda: parse_table_names(",".join(wish.tables))) or ()
-    wish = replace(wish, tables=named, parameter_path=path or wish.parameter_path)
-    found = path and problems.attempt(lambda: _stored(wish, stack, parameters))
-    if found:
-        problems.attempt(lambda: _agree(wish, found))
-        wish = replace(wish, tables=found.tables, bucket=found.bucket)
+    wish = replace(wish, parameter_path=path or wish.parameter_path)
+    wish = problems.attempt(lambda: complete(wish)) or replace(wish, tables=(), policy="")
+    found = path and problems.attempt(lambda: _stored(wish, stack, sight.parameters))
+    meant = found or (path and problems.attempt(lambda: _meant(wish, path)))
+    if meant:
+        wish = problems.attempt(lambda: _agree(wish, meant)) or wish
     wish = replace(wish, timezone=wish.timezone or (found.rule.zone.key if found else "UTC"))
     problems.attempt(lambda: _check_moment(wish, found.rule if found else None))
-    tables = [t for name in wish.tables if (t := problems.attempt(_look_up(exporter, name)))]
+    tables = [t for name in wish.tables if (t := problems.attempt(_look_up(sight.exporter, name)))]
+    others = _others(meant, sight, problems) if meant else []
     pitr = {
         table.arn: state
-        for table in tables
-        if (state := problems.attempt(_look_at_pitr(exporter, wish, table)))
+        for table in (*tables, *others)
+        if (state := problems.attempt(_look_at_pitr(sight.exporter, wish, table)))
     }
     for bucket in (wish.bucket, wish.code_bucket):
         if bucket and re.fullmatch(BUCKET, bucket):
-            problems.attempt(_look_for_bucket(bucket, buckets))
-    problems.attempt(lambda: check_sizes(tables))
+            problems.attempt(_look_for_bucket(bucket, sight.buckets))
     problems.raise_them()
-    _, _, _, region, account, _ = tables[0].arn.split(":", 5)
+    seen = (*tables, *others)
+    arns = seen[0].arn.removesuffix(seen[0].name) if seen else sight.table_arns()
+    patterns = tuple(f"{arns}{name}" for name in _patterns(meant)) if meant else ()
+    check_sizes(tables, patterns, wish.parameter_path)
+    _, _, _, region, account, _ = arns.split(":", 5)
     return Ground(
         wish=wish,
         tables=tuple(tables),
-        unprotected=tuple(t for t in tables if needs_pitr(wish, pitr[t.arn])),
+        others=tuple(others),
+        patterns=patterns,
+        tagged=bool(meant and meant.selection.tagged),
+        unprotected=tuple(t for t in seen if needs_pitr(wish, pitr[t.arn])),
         account=account,
         region=region,
     )
-
-
-def needs_pitr(wish: Wish, pitr: Pitr) -> bool:
-    """Whether PITR is off, or its period shorter than wanted. It is never shortened: that would
-    throw history away at once [DOC-PITR]."""
-    wanted = wish.recovery_days or 0
-    return not pitr.enabled or (pitr.recovery_days or wanted) < wanted
-
-
-def pack_arns(tables: Sequence[Table]) -> tuple[str, str]:
-    """The ARNs, joined with commas, over the template's two parameters for them."""
-    arns = sorted(t.arn for t in tables)
-    fits = len(arns)
-    while fits > 1 and len(",".join(arns[:fits])) > LONGEST_VALUE:
-        fits -= 1
-    return ",".join(arns[:fits]), ",".join(arns[fits:])
-
-
-def check_sizes(tables: Sequence[Table]) -> None:
-    """Raise ``LimitReached`` if the tables do not fit into one stack and one role."""
-    if not tables:
-        return
-    first, rest = pack_arns(tables)
-    listed = len(",".join(t.name for t in tables))
-    policy = POLICY_FRAME + sum(len(f'"{t.arn}",') for t in tables)
-    too_long = [
-        f"{what} would take {size} characters of {limit}"
-        for what, size, limit in (
-            ("the ARNs", max(len(first), len(rest)), LONGEST_VALUE),
-            ("the names", listed, LONGEST_VALUE),
-            ("the role's policy", policy, LONGEST_POLICY),
-        )
-        if size > limit
-    ]
-    if too_long:
-        raise LimitReached(
-            f"{len(tables)} tables are too many for one stack: " + "; ".join(too_long),
-            hint="Deploy them as several stacks, each with its own --stack-name, "
-            "--parameter-path and part of the tables; one --bucket can serve all",
-        )
 
 
 def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
@@ -157,9 +115,23 @@ def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
             f"{wish.stack_name!r} cannot be the stack's name",
             hint="Use a letter, and then up to 56 letters, digits and dashes",
         )
-    if not wish.tables and not wish.existing_parameters:
+    if not (wish.tables or wish.tagged or wish.policy or wish.existing_parameters):
         yield UsageError(
-            "No table is named", hint="Name each with --table, or use --existing-parameters"
+            "No table is named",
+            hint="Name each with --table, or use --tagged, --policy or --existing-parameters",
+        )
+    yield from _contradictions(wish)
+    if not re.fullmatch(TICK, wish.tick):
+        yield UsageError(
+            f"--tick {wish.tick!r} cannot be used",
+            hint="Give it rate(1 minute) to rate(30 minutes): an alarm goes off when none comes "
+            "for an hour",
+        )
+    if wish.heartbeat_url and not re.fullmatch(HEARTBEAT, wish.heartbeat_url):
+        # It is as good as a password, so it is not shown.
+        yield UsageError(
+            "--heartbeat-url is not an address that begins with https://",
+            hint="Give it the address that your monitor gives you",
         )
     if wish.recovery_days is not None and not wish.enable_pitr:
         yield UsageError("--recovery-days goes with --enable-pitr")
@@ -188,6 +160,24 @@ def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
             yield UsageError(f"{option} {value!r} cannot be used", hint=f"Give it {example}")
 
 
+def _contradictions(wish: Wish) -> Iterator[ColdtableError]:
+    """What would be written to parameters that are not ours to write."""
+    if not wish.existing_parameters:
+        return
+    written = {
+        "--tagged": wish.tagged,
+        "--continuous": wish.continuous,
+        "--policy": bool(wish.policy),
+        "--heartbeat-url": bool(wish.heartbeat_url),
+        "--table with a wildcard": any(set(name) & set("*?") for name in wish.tables),
+    }
+    for option in (name for name, used in written.items() if used):
+        yield UsageError(
+            f"{option} contradicts --existing-parameters",
+            hint="The functions read POLICY and HEARTBEAT_URL from there: change them instead",
+        )
+
+
 def _check_moment(wish: Wish, rule: MomentRule | None) -> None:
     """A run that asks for a moment of a few minutes ago asks for what DynamoDB has not got yet."""
     fires = daily_time(wish.schedule)
@@ -207,7 +197,7 @@ def _of_day(at: time) -> timedelta:
     return timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
 
 
-def _stored(wish: Wish, stack: Stack | None, parameters: ParameterStore) -> Settings | None:
+def _stored(wish: Wish, stack: Stack | None, parameters: ParameterStore) -> Configuration | None:
     """The settings that exist already, with ``--existing-parameters``; else nobody's may exist."""
     owned = stack.parameters if stack else {}
     is_ours = (
@@ -221,13 +211,21 @@ def _stored(wish: Wish, stack: Stack | None, parameters: ParameterStore) -> Sett
                 f"{wish.stack_name}: with --existing-parameters it would delete them",
                 hint="Leave --existing-parameters away, or copy them to another --parameter-path",
             )
-        return parse_settings(wish.parameter_path, parameters.read(wish.parameter_path))
+        return parse_configuration(wish.parameter_path, parameters.read(wish.parameter_path))
     if not is_ours and (taken := _taken(parameters.read(wish.parameter_path))):
         raise Conflict(
             f"{', '.join(taken)} exist already below {wish.parameter_path}",
             hint="Use them with --existing-parameters, or choose another --parameter-path",
         )
     return None
+
+
+def _meant(wish: Wish, path: str) -> Configuration | None:
+    """What the parameters will say, if they are ours to write."""
+    if wish.existing_parameters or not (wish.tables or wish.policy):
+        return None
+    known = wish.bucket if re.fullmatch(BUCKET, wish.bucket or "") else None
+    return configuration(replace(wish, bucket=known), path)
 
 
 def _taken(found: Mapping[str, str]) -> list[str]:
@@ -240,24 +238,61 @@ def _taken(found: Mapping[str, str]) -> list[str]:
         names.TABLES,
         names.ZONE,
         names.PREFIX,
+        policies.POLICY,
+        policies.HEARTBEAT,
     )
     return [name for name in ours if name in found]
 
 
-def _agree(wish: Wish, found: Settings) -> None:
-    """The options may repeat what the parameters say, and not contradict it: the run reads those,
-    and the role is made from these."""
-    if wish.tables and set(wish.tables) != set(found.tables):
+def _agree(wish: Wish, found: Configuration) -> Wish:
+    """The options may repeat what the parameters say, and not contradict it: the functions read
+    those, and the roles are made from these. The wish with what the parameters alone say."""
+    if wish.tables and set(wish.tables) != set(found.scheduled):
         raise ConfigError(
-            f"The parameters below {found.path} name the tables {', '.join(found.tables)}, "
+            f"The parameters below {found.path} name the tables {', '.join(found.scheduled)}, "
             f"and --table names {', '.join(wish.tables)}",
             hint="Leave --table away, or correct TABLE_NAMES",
         )
-    if wish.bucket and wish.bucket != found.bucket:
+    bucket, origin = str(found.defaults["bucket"].value), found.defaults["bucket"].origin
+    if bucket == A_BUCKET:
+        bucket = wish.bucket or ""
+    if wish.bucket and wish.bucket != bucket:
         raise ConfigError(
-            f"{found.path}/{names.BUCKET} is {found.bucket}, and --bucket {wish.bucket}",
-            hint=f"Leave --bucket away, or correct {names.BUCKET}",
+            f"{origin} has the bucket {bucket}, and --bucket is {wish.bucket}",
+            hint="Leave --bucket away, or correct the other",
         )
+    key = found.defaults.get("kms_key")
+    if key and not wish.bucket_key and not re.fullmatch(KMS_KEY, str(key.value)):
+        raise ConfigError(
+            f"{key.origin} has a KMS key without its ARN, which the roles need",
+            hint="Give its ARN there, or to --bucket-kms-key",
+        )
+    if key and wish.bucket_key and not wish.bucket_key.endswith(str(key.value)):
+        raise ConfigError(
+            f"{key.origin} has the KMS key {key.value}, and --bucket-kms-key is {wish.bucket_key}",
+            hint="The roles may use one key: leave --bucket-kms-key away, or correct the other",
+        )
+    return replace(
+        wish,
+        tables=found.scheduled,
+        bucket=bucket or None,
+        bucket_key=wish.bucket_key or (str(key.value) if key else None),
+    )
+
+
+def _others(found: Configuration, sight: Sight, problems: _Problems) -> list[Table]:
+    """The tables besides those of ``TABLE_NAMES`` that a tick would go over now."""
+    covered = cover(found, sight.directory, uncovered=False)
+    if covered.problem:
+        problems.add(covered.problem)
+    further = (name for name in covered.policies if name not in found.scheduled)
+    return [t for name in further if (t := problems.attempt(_look_up(sight.exporter, name)))]
+
+
+def _patterns(found: Configuration) -> tuple[str, ...]:
+    """All names and globs besides those of ``TABLE_NAMES``."""
+    named = {*found.selection.names, *expected_tables(found)}
+    return tuple(sorted(named - set(found.scheduled)))
 
 
 def _look_up(exporter: Exporter, name: str) -> Callable[[], Table]:

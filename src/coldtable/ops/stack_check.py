@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from coldtable.core.policy import parse_configuration
-from coldtable.core.settings import parse_settings
+from coldtable.core.policy import POLICY, parse_configuration
 from coldtable.errors import CheckFailed, ColdtableError
 from coldtable.model_stack import Code, Finding
-from coldtable.ops.preflight import Ground
+from coldtable.ops.ground import Ground
 from coldtable.ports import Exporter, ParameterStore, Probe
 
 Say = Callable[[str], None]
@@ -22,15 +21,17 @@ def check_stack(
     parameters: ParameterStore,
     probe: Probe,
 ) -> tuple[Finding, ...]:
-    """Look at PITR, schedule, alarms, function and parameters; ``CheckFailed`` lists what is off.
+    """Look at PITR, schedules, alarms, functions and parameters; ``CheckFailed`` lists what is off.
 
     A look that AWS refuses is an error of its own, not a finding.
     """
     findings = [
         *_pitr(ground, exporter),
         _schedule(ground, outputs, probe),
+        _ticks(ground, outputs, probe),
         *_alarms(outputs, probe),
-        _function(outputs, code, probe),
+        _function(outputs["FunctionName"], code, probe),
+        _function(outputs["TickFunctionName"], code, probe),
         _parameters(ground, outputs, parameters),
     ]
     bad = [f for f in findings if not f.ok]
@@ -46,7 +47,7 @@ def check_stack(
 
 def _pitr(ground: Ground, exporter: Exporter) -> Sequence[Finding]:
     findings = []
-    for table in ground.tables:
+    for table in (*ground.tables, *ground.others):
         pitr = exporter.pitr(table)
         days = f", {pitr.recovery_days} days" if pitr.recovery_days else ""
         findings.append(
@@ -73,8 +74,19 @@ def _schedule(ground: Ground, outputs: Mapping[str, str], probe: Probe) -> Findi
     )
 
 
+def _ticks(ground: Ground, outputs: Mapping[str, str], probe: Probe) -> Finding:
+    found = probe.schedule(outputs["ScheduleGroupName"], outputs["TickScheduleName"])
+    return Finding(
+        subject="schedule of the ticks",
+        found=f"{found.state}, {found.expression}",
+        ok=(found.state, found.expression) == ("ENABLED", ground.wish.tick),
+        hint=f"It should be ENABLED, {ground.wish.tick}. If somebody changed it outside the stack, "
+        "correct it there: CloudFormation sees no difference to mend",
+    )
+
+
 def _alarms(outputs: Mapping[str, str], probe: Probe) -> Sequence[Finding]:
-    names = [outputs["ErrorsAlarmName"], outputs["UndeliveredAlarmName"]]
+    names = [name for key, name in outputs.items() if key.endswith("AlarmName")]
     found = {alarm.name: alarm for alarm in probe.alarms(names)}
     findings = []
     for name in names:
@@ -92,34 +104,40 @@ def _alarms(outputs: Mapping[str, str], probe: Probe) -> Sequence[Finding]:
     return findings
 
 
-def _function(outputs: Mapping[str, str], code: Code, probe: Probe) -> Finding:
-    found = probe.function(outputs["FunctionName"])
+def _function(name: str, code: Code, probe: Probe) -> Finding:
+    found = probe.function(name)
     is_ours = found.sha256 == code.sha256
     return Finding(
-        subject=f"function {outputs['FunctionName']}",
+        subject=f"function {name}",
         found=f"{found.state}, {'this' if is_ours else 'other'} code",
         ok=found.state == "Active" and found.update in ("", "Successful") and is_ours,
         hint="Somebody changed the function outside the stack, or its code in the bucket "
         f"{code.bucket}. Find out who, then: aws lambda update-function-code --function-name "
-        f"{outputs['FunctionName']} --s3-bucket {code.bucket} --s3-key {code.key}",
+        f"{name} --s3-bucket {code.bucket} --s3-key {code.key}",
     )
 
 
 def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: ParameterStore) -> Finding:
-    """The function reads these: they must make sense, and mean this stack's tables and bucket."""
+    """The functions read these: they must make sense, and mean this stack's tables and bucket."""
     path = outputs["ParameterPath"]
     try:
         found = parameters.read(path)
-        settings = parse_settings(path, found)
-        parse_configuration(path, found)
+        meant = parse_configuration(path, found)
     except ColdtableError as problem:
         return Finding(
             subject=f"parameters below {path}", found=problem.message, ok=False, hint=problem.hint
         )
-    same = set(settings.tables) == {t.name for t in ground.tables}
+    same = set(meant.scheduled) == {t.name for t in ground.tables}
+    if not ground.wish.existing_parameters:
+        same = same and found.get(POLICY, "") == ground.wish.policy
+    bucket = str(meant.defaults["bucket"].value)
+    tagged = ["what has the tag"] if ground.tagged else []
+    named = [arn.rpartition("/")[2] for arn in ground.patterns]
+    count = [f"{len(meant.scheduled)} tables"] if meant.scheduled else []
     return Finding(
         subject=f"parameters below {path}",
-        found=f"{len(settings.tables)} tables into {settings.bucket}",
-        ok=same and settings.bucket == outputs["Bucket"],
-        hint="They name other tables or another bucket than the stack: correct them",
+        found=f"{', '.join((*count, *named, *tagged))} into {bucket}",
+        ok=same and bucket == outputs["Bucket"],
+        hint="They name other tables, another policy or another bucket than the stack: correct "
+        "them",
     )

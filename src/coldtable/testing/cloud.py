@@ -40,6 +40,8 @@ class FakeCloud:
 
     recovery: dict[str, int | None] = field(default_factory=dict)
     """Each table's PITR period in days; ``None`` while PITR is off."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """The value of each table's tag ``coldtable``."""
     settings: dict[str, str] = field(default_factory=dict)
     """Full names of SSM parameters to their values."""
     objects: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -215,13 +217,16 @@ class FakeCloud:
             expression=given["ScheduleExpression"],
             timezone=given["TimeZone"],
         )
-        self.functions[outputs["FunctionName"]] = FunctionState(
-            state="Active",
-            update="Successful",
-            sha256=given["CodeKey"].rpartition("/")[2].removesuffix(".zip"),
+        self.schedules[outputs["ScheduleGroupName"], outputs["TickScheduleName"]] = ScheduleState(
+            state="ENABLED", expression=given["TickExpression"], timezone="UTC"
         )
-        for key in ("ErrorsAlarmName", "UndeliveredAlarmName"):
-            name = outputs[key]
+        for function in (outputs["FunctionName"], outputs["TickFunctionName"]):
+            self.functions[function] = FunctionState(
+                state="Active",
+                update="Successful",
+                sha256=given["CodeKey"].rpartition("/")[2].removesuffix(".zip"),
+            )
+        for name in (outputs[key] for key in outputs if key.endswith("AlarmName")):
             self.heard[name] = AlarmState(name=name, enabled=True, topics=(outputs["TopicArn"],))
 
 
@@ -288,6 +293,23 @@ class FakeBuckets:
         del self._cloud.objects[bucket]
 
 
+class FakeDirectory:
+    """``ports.TableDirectory``: the tables that have an entry in ``recovery``, and their tags."""
+
+    def __init__(self, cloud: FakeCloud) -> None:
+        self._cloud = cloud
+
+    def names(self) -> Iterator[str]:
+        return iter(self._cloud.recovery)
+
+    def tagged(self, tag: str) -> Mapping[str, str]:
+        assert tag == "coldtable"  # noqa: S101
+        return self._cloud.tags
+
+    def definition(self, table: Table) -> Mapping[str, object]:
+        raise NotImplementedError
+
+
 class FakeExporter:
     """``ports.Exporter`` without exports."""
 
@@ -303,6 +325,8 @@ def windows(cloud: FakeCloud) -> Windows:
     """Everything that ``ops.deploy`` asks or changes, in this one account."""
     return Windows(
         exporter=FakeExporter(cloud),
+        directory=FakeDirectory(cloud),
+        table_arns=lambda: f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/",
         pitr=cloud,
         parameters=cloud,
         buckets=FakeBuckets(cloud),
@@ -333,21 +357,24 @@ def _outputs(stack: Stack) -> dict[str, str]:
     return {
         "Bucket": stack.parameters["BucketName"] or MADE_BUCKET,
         "FunctionName": f"{stack.name}-export",
+        "TickFunctionName": f"{stack.name}-tick",
         "TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{stack.name}",
         "DeadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{stack.name}",
         "ScheduleGroupName": stack.name,
         "ScheduleName": f"{stack.name}-export",
+        "TickScheduleName": f"{stack.name}-tick",
         "ParameterPath": stack.parameters["ParameterPath"],
         "LogGroupName": f"/aws/lambda/{stack.name}-export",
         "ErrorsAlarmName": f"{stack.name}-export-errors",
         "UndeliveredAlarmName": f"{stack.name}-export-undelivered",
+        "TickErrorsAlarmName": f"{stack.name}-tick-errors",
+        "TickAbsentAlarmName": f"{stack.name}-tick-absent",
     }
 
 
 def _settings(given: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str, str]:
-    return {
+    always = {
         "BACKUP_BUCKET_NAME": outputs["Bucket"],
-        "TABLE_NAMES": given["TableNames"],
         "BACKUP_DAY_STR": given["BackupDay"],
         "BACKUP_HOUR_STR": given["BackupHour"],
         "BACKUP_MINUTE_STR": given["BackupMinute"],
@@ -355,3 +382,9 @@ def _settings(given: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str,
         "TIMEZONE": given["TimeZone"],
         "S3_PREFIX_TEMPLATE": given["S3PrefixTemplate"],
     }
+    if_given = {
+        "TABLE_NAMES": given["TableNames"],
+        "POLICY": given["Policy"],
+        "HEARTBEAT_URL": given["HeartbeatUrl"],
+    }
+    return always | {name: value for name, value in if_given.items() if value}
