@@ -22,6 +22,7 @@ class Wish:
 
     tables: tuple[str, ...]
     bucket: str | None = None
+    bucket_owner: str | None = None
     stack_name: str = "coldtable"
     schedule: str = "cron(0 4 * * ? *)"
     timezone: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import time
@@ -322,3 +323,59 @@ def test_email_needs_a_click(run: Deploy) -> None:
     """SNS mails nobody who has not confirmed, which people forget: it is said."""
     assert "until" not in run(email="oncall@example.com").notes[0]
     assert "the link is clicked" in run(email="oncall@example.com").notes[0]
+
+
+THEIRS = {"bucket": "theirs", "bucket_owner": "210987654321"}
+
+
+def test_another_account_s_bucket_need_not_be_seen(cloud: FakeCloud, run: Deploy) -> None:
+    """Its owner stands in POLICY, and the deployment goes on though nobody here may look at it: its
+    policy can only name roles that exist. The report says what is to be done there."""
+    cloud.foreign.add("theirs")
+    report = run(**THEIRS)
+    assert report.outcome == "created"
+    written = json.loads(cloud.live["coldtable"].parameters["Policy"])
+    assert written == {"bucket_owner": "210987654321"}
+    (note,) = (note for note in report.notes if "theirs" in note)
+    assert "account 210987654321" in note
+    assert "coldtable policy bucket --stack-name coldtable" in note
+
+
+def test_another_account_s_bucket_that_can_be_seen(cloud: FakeCloud, run: Deploy) -> None:
+    """Then there is nothing to note."""
+    cloud.objects["theirs"] = {}
+    assert not [note for note in run(**THEIRS).notes if "theirs" in note]
+
+
+def test_own_bucket_that_is_somebody_else_s(cloud: FakeCloud, run: Deploy) -> None:
+    """When this very account should own it, the refusal stops the deployment."""
+    cloud.foreign.add("theirs")
+    with pytest.raises(AccessDenied):
+        run(bucket="theirs", bucket_owner=ACCOUNT)
+    assert not cloud.calls
+
+
+def test_key_encrypts_the_exports_too(cloud: FakeCloud, run: Deploy) -> None:
+    """--bucket-kms-key stands in POLICY: an export asks for its key, whatever the bucket does."""
+    key = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
+    run(bucket_key=key)
+    found = cloud.live["coldtable"].parameters
+    assert json.loads(found["Policy"]) == {"kms_key": key}
+    assert found["BucketKmsKeyArn"] == key
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bucket": "archive", "bucket_owner": "me"}, "--bucket-owner 'me' cannot be used"),
+        (
+            {"bucket_owner": "210987654321", "policy": '{"bucket_owner": "123456789012"}'},
+            "--bucket-owner contradicts the bucket_owner of --policy",
+        ),
+    ],
+)
+def test_wrong_owners(run: Deploy, changes: dict[str, str], said: str) -> None:
+    """An owner that is none, or another than the policy's, is one problem."""
+    with pytest.raises(UsageError) as caught:
+        run(**changes)
+    assert said in caught.value.message

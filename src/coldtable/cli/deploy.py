@@ -29,6 +29,7 @@ def deploy(
     continuous: bool = False,
     policy: Path | None = None,
     bucket: str | None = None,
+    bucket_owner: str | None = None,
     schedule: str = "cron(0 4 * * ? *)",
     tick: str = "rate(15 minutes)",
     timezone: str | None = None,
@@ -66,6 +67,8 @@ def deploy(
         A JSON file that says how the tables are kept; it becomes the parameter POLICY.
     bucket
         An existing bucket for the exports. Without it the stack creates one, which outlives it.
+    bucket_owner
+        The account that owns --bucket, if it is another one: docs/how-to/cross-account.md.
     schedule
         When the snapshots are started, in --timezone: cron(...), rate(...) or at(...).
     tick
@@ -97,7 +100,8 @@ def deploy(
     code_bucket
         An existing bucket for the functions' code. Without it coldtable-code-ACCOUNT-REGION.
     bucket_kms_key
-        The ARN of the KMS key that encrypts the bucket, if it is a customer managed one.
+        The ARN of the customer managed KMS key that encrypts the exports, and the bucket that the
+        stack creates.
     parameter_kms_key
         The ARN of the customer managed KMS key of SecureString settings.
     dry_run
@@ -115,6 +119,7 @@ def deploy(
     wish = Wish(
         tables=table,
         bucket=bucket,
+        bucket_owner=bucket_owner,
         stack_name=stack_name,
         schedule=schedule,
         timezone=timezone,

@@ -206,6 +206,12 @@ def _notes(ground: Ground, stack: Stack) -> tuple[str, ...]:
             f"The history of {names} begins now (or is only now kept for longer): a run that asks "
             "for an earlier moment fails, until the first moment after this one"
         )
+    if ground.unseen_owner:
+        notes.append(
+            f"The bucket {ground.wish.bucket} of account {ground.unseen_owner} could not be looked "
+            "at from here. Unless its policy lets the functions in already, put the one there "
+            f"that this prints: coldtable policy bucket --stack-name {ground.wish.stack_name}"
+        )
     if ground.wish.email:
         notes.append(f"AWS mails {ground.wish.email}: alarms come only after the link is clicked")
     if not ground.wish.email:

@@ -26,7 +26,8 @@ class Ground:
     ``tables`` are those of ``TABLE_NAMES``; ``others`` those that are kept today because the
     policy, a glob or the tag means them; ``patterns`` the ARNs, wildcards included, of all that
     the policy names. ``unprotected`` are the tables whose PITR is to be turned on, or its period
-    lengthened.
+    lengthened. ``unseen_owner`` is the other account that owns the bucket, if that could not be
+    looked at with the deployer's rights.
     """
 
     wish: Wish
@@ -37,6 +38,7 @@ class Ground:
     others: tuple[Table, ...] = ()
     patterns: tuple[str, ...] = ()
     tagged: bool = False
+    unseen_owner: str | None = None
 
 
 def needs_pitr(wish: Wish, pitr: Pitr) -> bool:

@@ -15,6 +15,7 @@ from coldtable.core.policy import expected_tables, parse_configuration
 from coldtable.core.prefix import check_template
 from coldtable.core.settings import parse_path, parse_zone
 from coldtable.errors import (
+    AccessDenied,
     BucketNotFound,
     ColdtableError,
     ConfigError,
@@ -39,6 +40,7 @@ _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,56}")
 # The same as the template's patterns, which would speak only after the code was uploaded.
 EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s]+"
 KMS_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+"
+OWNER = "[0-9]{12}"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 HEARTBEAT = r"https://[^\s]+"
 # Two in an hour at least, or the alarm of their absence would be wrong.
@@ -72,7 +74,13 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
     for problem in _misspelled(wish):
         problems.add(problem)
     path = problems.attempt(lambda: parse_path(wish.parameter_path))
-    wish = replace(wish, parameter_path=path or wish.parameter_path)
+    wish = replace(
+        wish,
+        parameter_path=path or wish.parameter_path,
+        # What is misspelled need not be found wrong in POLICY once more.
+        bucket_owner=_if_like(OWNER, wish.bucket_owner),
+        bucket_key=_if_like(KMS_KEY, wish.bucket_key),
+    )
     wish = problems.attempt(lambda: complete(wish)) or replace(wish, tables=(), policy="")
     found = path and problems.attempt(lambda: _stored(wish, stack, sight.parameters))
     meant = found or (path and problems.attempt(lambda: _meant(wish, path)))
@@ -87,21 +95,24 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
         for table in (*tables, *others)
         if (state := problems.attempt(_look_at_pitr(sight.exporter, wish, table)))
     }
-    for bucket in (wish.bucket, wish.code_bucket):
-        if bucket and re.fullmatch(BUCKET, bucket):
-            problems.attempt(_look_for_bucket(bucket, sight.buckets))
+    owner = _owner(meant or None)
+    refusal = problems.attempt(_look_for_bucket(wish.bucket, owner, sight.buckets))
+    problems.attempt(_look_for_bucket(wish.code_bucket, None, sight.buckets))
     problems.raise_them()
     seen = (*tables, *others)
     arns = seen[0].arn.removesuffix(seen[0].name) if seen else sight.table_arns()
     patterns = tuple(f"{arns}{name}" for name in _patterns(meant)) if meant else ()
     check_sizes(tables, patterns, wish.parameter_path)
     _, _, _, region, account, _ = arns.split(":", 5)
+    if refusal and owner == account:
+        raise refusal
     return Ground(
         wish=wish,
         tables=tuple(tables),
         others=tuple(others),
         patterns=patterns,
         tagged=bool(meant and meant.selection.tagged),
+        unseen_owner=owner if refusal else None,
         unprotected=tuple(t for t in seen if needs_pitr(wish, pitr[t.arn])),
         account=account,
         region=region,
@@ -151,6 +162,7 @@ def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
             yield problem
     for option, value, pattern, example in (
         ("--bucket", wish.bucket, BUCKET, "the name of a bucket, not its ARN"),
+        ("--bucket-owner", wish.bucket_owner, OWNER, "the 12 digits of an account"),
         ("--code-bucket", wish.code_bucket, BUCKET, "the name of a bucket, not its ARN"),
         ("--email", wish.email, EMAIL, "one address, like oncall@example.com"),
         ("--bucket-kms-key", wish.bucket_key, KMS_KEY, "the ARN of a key, not of an alias"),
@@ -168,6 +180,7 @@ def _contradictions(wish: Wish) -> Iterator[ColdtableError]:
         "--tagged": wish.tagged,
         "--continuous": wish.continuous,
         "--policy": bool(wish.policy),
+        "--bucket-owner": bool(wish.bucket_owner),
         "--heartbeat-url": bool(wish.heartbeat_url),
         "--table with a wildcard": any(set(name) & set("*?") for name in wish.tables),
     }
@@ -312,13 +325,36 @@ def _look_at_pitr(exporter: Exporter, wish: Wish, table: Table) -> Callable[[], 
     return look
 
 
-def _look_for_bucket(bucket: str, buckets: Buckets) -> Callable[[], None]:
-    def look() -> None:
-        if not buckets.exists(bucket):
+def _if_like(pattern: str, value: str | None) -> str | None:
+    return value if value and re.fullmatch(pattern, value) else None
+
+
+def _owner(found: Configuration | None) -> str | None:
+    """The account of the bucket, if the settings name one."""
+    named = found.defaults.get("bucket_owner") if found else None
+    return str(named.value) if named else None
+
+
+def _look_for_bucket(
+    bucket: str | None, owner: str | None, buckets: Buckets
+) -> Callable[[], AccessDenied | None]:
+    """Whether it is there; returns AWS's refusal to say so, where another account may owe it."""
+
+    def look() -> AccessDenied | None:
+        if not bucket or not re.fullmatch(BUCKET, bucket):
+            return None
+        try:
+            there = buckets.exists(bucket, owner=owner)
+        except AccessDenied as refusal:
+            if owner is None:
+                raise
+            return refusal
+        if not there:
             raise BucketNotFound(
                 f"The bucket {bucket} does not exist",
                 hint="Create it, correct the name, or leave the option away to have one created",
             )
+        return None
 
     return look
 

@@ -22,8 +22,8 @@ A_BUCKET = "made-by-the-stack"
 
 
 def complete(wish: Wish) -> Wish:
-    """The wish with its globs, ``tagged`` and ``continuous`` in its policy, and names alone in its
-    tables. Raises what is wrong with one of them."""
+    """The wish with its globs, ``tagged``, ``continuous``, the bucket's owner and key in its
+    policy, and names alone in its tables. Raises what is wrong with one of them."""
     given = [one.strip() for text in wish.tables for one in text.split(",")]
     globs = [one for one in given if set(one) & set("*?")]
     named = parse_table_names(",".join(one for one in given if one not in globs))
@@ -56,7 +56,8 @@ def configuration(wish: Wish, path: str) -> Configuration:
 def _policy_text(wish: Wish, globs: Sequence[str]) -> str:
     """POLICY on one line; empty where the simple parameters say all."""
     said = wish.policy.strip()
-    if not (said or globs or wish.tagged or wish.continuous):
+    beside = wish.tables and (wish.bucket_owner or wish.bucket_key)
+    if not (said or globs or wish.tagged or wish.continuous or beside):
         return ""
     try:
         fields = json.loads(said or "{}")
@@ -68,6 +69,16 @@ def _policy_text(wish: Wish, globs: Sequence[str]) -> str:
         raise UsageError(
             "--continuous contradicts the mode of --policy", hint="Leave one of them away"
         )
+    for field, option, value in (
+        ("bucket_owner", "--bucket-owner", wish.bucket_owner),
+        # The bucket's default does not do for exports: they are asked for with a key, or AES256.
+        ("kms_key", "--bucket-kms-key", wish.bucket_key),
+    ):
+        # A key may be named by its id, the end of its ARN.
+        if value and not value.endswith(str(fields.setdefault(field, value))):
+            raise UsageError(
+                f"{option} contradicts the {field} of --policy", hint="Leave one of them away"
+            )
     if wish.tagged:
         fields["tagged"] = True
     stated = fields.get("tables", [])
