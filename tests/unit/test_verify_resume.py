@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import inspect
 import os
 import pickle
 import signal
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,11 +17,13 @@ from pathlib import Path
 import pytest
 
 from coldtable import errors
+from coldtable.core.manifest import DataFile, md5_of
 from coldtable.core.verification import Checked, Level, Report, Verdict
 from coldtable.errors import AccessDenied, ColdtableError, NotFound, ServiceFailed
 from coldtable.files import FileObjects
 from coldtable.ops.crew import Crew
 from coldtable.ops.inventory import Inventory
+from coldtable.ops.scan import LineRules, Reading, read_object
 from coldtable.ops.verify import Wanted, verify_archive
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
 from coldtable.testing.fakes import FakeObjects
@@ -248,3 +252,21 @@ def test_an_empty_archive(tmp_path: Path) -> None:
     wanted = Wanted(where="", prefix="", level=Level.OBJECTS, state=tmp_path, table="orders")
     with pytest.raises(NotFound, match="no export of a table orders"):
         verify_archive(lambda: FakeObjects({}), wanted, HERE, NOW, Heard())
+
+
+@pytest.mark.parametrize("rules", [None, LineRules(ion=False, window=None, view=None, types=None)])
+def test_memory_does_not_grow_with_an_object(rules: LineRules | None) -> None:
+    """Twenty times as many lines take no more memory, counted or checked."""
+
+    def peak(lines: int) -> int:
+        body = gzip.compress((item_line(pk={"S": "1"}, pad={"S": "x" * 200}) + b"\n") * lines)
+        file = DataFile(key="x.gz", items=lines, md5=md5_of(body))
+        store = FakeObjects({"x.gz": body}, piece=1024)
+        tracemalloc.start()
+        read = read_object(store, Reading(export=0, place=0, file=file, rules=rules))
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert read.problems == ()
+        return most
+
+    assert peak(40_000) < 1.2 * peak(2_000) + 100_000
