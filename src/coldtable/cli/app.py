@@ -26,6 +26,7 @@ from coldtable.cli.materialize import materialize
 from coldtable.cli.pause import pause, resume
 from coldtable.cli.policy import policy
 from coldtable.cli.restore import restore
+from coldtable.cli.status import show_status
 from coldtable.cli.tick import run_tick
 from coldtable.cli.verify import verify
 from coldtable.errors import ColdtableError
@@ -62,6 +63,7 @@ for command in (
 ):
     app.command(command)
 app.command(run_tick, name="tick")
+app.command(show_status, name="status")
 
 
 @app.meta.default

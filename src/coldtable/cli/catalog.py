@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 
 from coldtable.cli.archive import Opener, Place, open_archive
 from coldtable.cli.context import Context, print_table
-from coldtable.core.policy import parse_configuration
+from coldtable.cli.tick import read_configuration
 from coldtable.core.rebuild import Left, Recovered
 from coldtable.core.records import iso_z
 from coldtable.core.request import exact_iso
@@ -150,11 +150,9 @@ def _source(place: Place, exporter: Exporter | None, policies: dict[str, Policy]
 
 def _policies(context: Context, path: str | None) -> dict[str, Policy]:
     from coldtable.aws.directory import DynamoDbDirectory
-    from coldtable.aws.parameters import SsmParameters
 
     client = context.session.client
-    path = parse_path(path or "/coldtable/prod")
-    configuration = parse_configuration(path, SsmParameters(client("ssm")).read(path))
+    configuration = read_configuration(context, parse_path(path or "/coldtable/prod"))
     directory = DynamoDbDirectory(client("dynamodb"), lambda: client("resourcegroupstaggingapi"))
     covered = cover(configuration, directory, uncovered=False)
     if covered.problem:

@@ -57,12 +57,12 @@ def run_tick(
     """
     path = parse_path(parameter_path)
     world = _world(context, tell)
-    configuration = _configuration(context, path)
+    configuration = read_configuration(context, path)
     covered = cover(configuration, world.directory, uncovered=not tables)
     if covered.problem and not tables:
         context.note(f"Not every table could be found: {covered.problem.message}")
     report = tick(
-        _chosen(covered, tables, path),
+        chosen(covered, tables, path),
         world,
         uncovered=covered.uncovered,
         dry_run=dry_run,
@@ -73,7 +73,8 @@ def run_tick(
     return 0
 
 
-def _configuration(context: Context, path: str) -> Configuration:
+def read_configuration(context: Context, path: str) -> Configuration:
+    """The configuration below a path."""
     from coldtable.aws.parameters import SsmParameters
 
     return parse_configuration(path, SsmParameters(context.session.client("ssm")).read(path))
@@ -101,7 +102,8 @@ def _world(context: Context, topic: str | None) -> World:
     )
 
 
-def _chosen(covered: Cover, tables: tuple[str, ...], path: str) -> dict[str, Policy]:
+def chosen(covered: Cover, tables: tuple[str, ...], path: str) -> dict[str, Policy]:
+    """The policies of these tables, or of all; ``NotFound`` if one is not covered."""
     if not tables:
         return dict(covered.policies)
     missing = [name for name in tables if name not in covered.policies]

@@ -78,7 +78,7 @@ def _troubles(here: Condition) -> Iterator[Trouble]:
             since=here.now,
             what=f"The tick cannot do its part for table {name}: {here.error.message}",
             consequence=f"{safe}; {_deadline(here)}.",
-            mend=here.error.hint or f"coldtable tick --table {name} --debug",
+            mend=here.error.hint or f"coldtable tick {name} --debug",
         )
     for wanted in still_wanted(here.ledger, here.pitr, here.policy):
         if wanted.spoilt >= here.policy.attempts:
@@ -92,7 +92,7 @@ def _troubles(here: Condition) -> Iterator[Trouble]:
             what=f"Table {name} has no restore point newer than {iso_z(reference)}: its lag of "
             f"{_span(here.now - reference)} is over its objective of {_span(here.policy.rpo)}.",
             consequence=f"{safe}; {_deadline(here)}.",
-            mend=f"coldtable status --table {name}, then coldtable tick --table {name}",
+            mend=f"coldtable status {name}, then coldtable tick {name}",
         )
 
 
@@ -110,8 +110,7 @@ def losses(here: Condition, former: Sequence[Ledger] = ()) -> Mapping[str, Troub
                 "history is lost, because point-in-time recovery does not reach it any more.",
                 consequence=f"No moment after {iso_z(start)} can be restored until the next full "
                 "export, which begins a new chain and is started by itself.",
-                mend=f"Nothing to do, but to find out why: coldtable status --table "
-                f"{here.table.name}",
+                mend=f"Nothing to do, but to find out why: coldtable status {here.table.name}",
             )
     return found
 
@@ -205,7 +204,7 @@ def _remedy(reason: str, here: Condition) -> str:
                 "The KMS key must exist in the bucket's region: correct kms_key, or see "
                 f"coldtable policy key --table {name}"
             )
-    return f"coldtable status --table {name} shows the failure's text"
+    return f"coldtable status {name} shows the failure's text"
 
 
 def _deadline(here: Condition) -> str:

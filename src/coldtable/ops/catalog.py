@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from coldtable.core.ledger import (
@@ -23,7 +24,7 @@ from coldtable.core.records import (
     record_key,
     stamp,
 )
-from coldtable.model import ExportRequest, Table
+from coldtable.model import Destination, ExportRequest, Table
 from coldtable.model_archive import Attempt, Incident, Ledger, Slot
 from coldtable.ports import ObjectStore
 
@@ -103,6 +104,25 @@ class Catalog:
     ) -> tuple[str, dict[str, Any]]:
         key = record_key(home, table_id, slot, Attempt(number=attempt))
         return key, self.read(key)
+
+
+class Library:
+    """The catalogs by bucket, and each one's heads: listed once, for all tables."""
+
+    def __init__(self, objects: Callable[[Destination], ObjectStore]) -> None:
+        self._objects = objects
+        self._lock = Lock()
+        self._catalogs: dict[tuple[str, str | None], Catalog] = {}
+        self._heads: dict[tuple[str, str, str], dict[str, Heads]] = {}
+
+    def open(self, to: Destination, home: Home) -> tuple[Catalog, Heads]:
+        """The catalog of a destination, and the heads of one table in it."""
+        with self._lock:
+            catalog = self._catalogs.setdefault((to.bucket, to.owner), Catalog(self._objects(to)))
+            place = (to.bucket, home.account, home.region)
+            if place not in self._heads:
+                self._heads[place] = catalog.all_heads(home.account, home.region)
+            return catalog, self._heads[place].get(home.name, Heads())
 
 
 def _heads(home: Home, keys: list[str]) -> Heads:

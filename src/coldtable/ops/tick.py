@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from threading import Lock
 
 from coldtable.core.incidents import Condition, lag, losses, newest_full, tellings, troubles
 from coldtable.core.planner import Observation, plan
@@ -22,7 +21,7 @@ from coldtable.model import Destination, Export, Table
 from coldtable.model_archive import EndTable, Ledger, Limits, Plan, Timeline
 from coldtable.model_policy import Policy
 from coldtable.ops.apply import Bench, Room, Step, apply
-from coldtable.ops.catalog import HORIZON, Catalog, Heads, former_ids
+from coldtable.ops.catalog import HORIZON, Catalog, Heads, Library, former_ids
 from coldtable.ops.compact import Candidate, Compaction, compact_due
 from coldtable.ops.pace import PacedExporter, Watch
 from coldtable.ops.tell import Desk, tell, trouble_of
@@ -120,7 +119,7 @@ def tick(
     With ``dry_run`` everything is observed and planned, and nothing is changed, started or told.
     """
     world = replace(world, exporter=PacedExporter(world.exporter, world.limits, world.watch))
-    library = _Library(world)
+    library = Library(world.objects)
     names = list(policies)
     with ThreadPoolExecutor(_LOOKING) as threads:
         looked = list(threads.map(lambda name: _look(name, policies[name], world, library), names))
@@ -152,28 +151,7 @@ def _candidates(looked: Sequence[_Looked]) -> list[Candidate]:
     ]
 
 
-class _Library:
-    """The catalogs by bucket, and each one's heads: listed once a tick, for all tables."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._lock = Lock()
-        self._catalogs: dict[tuple[str, str | None], Catalog] = {}
-        self._heads: dict[tuple[str, str, str], dict[str, Heads]] = {}
-
-    def open(self, to: Destination, home: Home) -> tuple[Catalog, Heads]:
-        """The catalog of a destination, and the heads of one table in it."""
-        with self._lock:
-            catalog = self._catalogs.setdefault(
-                (to.bucket, to.owner), Catalog(self._world.objects(to))
-            )
-            place = (to.bucket, home.account, home.region)
-            if place not in self._heads:
-                self._heads[place] = catalog.all_heads(home.account, home.region)
-            return catalog, self._heads[place].get(home.name, Heads())
-
-
-def _look(name: str, policy: Policy, world: World, library: _Library) -> _Looked | TableTick:
+def _look(name: str, policy: Policy, world: World, library: Library) -> _Looked | TableTick:
     try:
         table = world.exporter.table(name)
         home = Home.of(table)
