@@ -28,6 +28,7 @@ from coldtable.errors import (
 from coldtable.model import Table
 from coldtable.model_restore import Compare, Merging, Parts, TableRequest, Way
 from coldtable.ops.crew import Crew
+from coldtable.ops.fold_limits import limits
 from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, Windows, plan_table
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
@@ -55,7 +56,7 @@ class Ground:
         self.objects = self.archive.objects
         lines = [line(n) for n in range(70)]
         self.archive.full(NOON, lines[:30], [], lines[30:])
-        self.importer = FakeImporter(self.tables, {"archive": self.objects})
+        self.importer = FakeImporter(self.tables, {"archive": self.objects, "notes": self.notes})
 
     @property
     def windows(self) -> Windows:
@@ -67,14 +68,18 @@ class Ground:
             prefix="",
             bucket=self.bucket,
             owner=None,
-            notes=FakeObjects(self.notes),
-            notes_prefix="",
+            scratch=FakeObjects(self.notes, piece=1000),
+            scratch_prefix="",
+            scratch_bucket="notes" if self.bucket else None,
+            scratch_owner=None,
             region="eu-north-1",
             tables=self.tables,
             writer=self.tables,
             reader=self.tables,
             importer=self.importer,
             ion=lambda _: {},
+            bounds=limits(cores=1),
+            now=lambda: NOON,
             pause=lambda _: None,
             say=self.said.append,
         )
@@ -472,6 +477,34 @@ def test_no_comparison_on_request() -> None:
     spoil(ground, "content")
     report = ground.restore(compare=Compare.NONE)
     assert report.comparison.level is Compare.NONE
+
+
+@pytest.mark.parametrize("way", list(Way))
+def test_increments_are_folded_first(way: Way) -> None:
+    """Changed, deleted and new items; run again the fold is not made a second time."""
+    ground = Ground()
+    hour = timedelta(hours=1)
+    ground.archive.increment(
+        NOON,
+        NOON + hour,
+        [
+            changed({"pk": {"S": "p3"}}),
+            record_line({"pk": {"S": "p4"}}, NOON, old={"pk": {"S": "p4"}}),
+            changed({"pk": {"S": "p1000"}}),
+        ],
+    )
+    before: dict[str, bytes] = {}
+    for _ in range(2):
+        report = ground.restore(way=way)
+        found = {item["pk"]["S"]: item["n"]["N"] for item in ground.tables.items("copy")}
+        assert len(found) == 70
+        assert (found["p3"], found["p1000"]) == ("1000", "1000")
+        assert "p4" not in found
+        assert report.comparison.checked == 70
+        folded = {key: body for key, body in ground.notes.items() if "/scratch/" in key}
+        assert folded == (before or folded)
+        before = folded
+        ground.tables.delete_table("copy")
 
 
 def test_an_empty_export_makes_an_empty_table() -> None:

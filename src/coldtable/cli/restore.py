@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -22,6 +22,7 @@ from coldtable.core.request import exact_iso
 from coldtable.errors import UsageError
 from coldtable.model_restore import Compare, Merging, Parts, Way
 from coldtable.ops.crew import Crew, cores_here
+from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, Limits, limits
 from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, Windows, plan_table
 
@@ -53,7 +54,8 @@ def restore(
     compare: Compare = Compare.SAMPLE,
     allow_gap: bool = False,
     into_source: bool = False,
-    checkpoints: str | None = None,
+    scratch: str | None = None,
+    memory: int = DEFAULT_MEGABYTES,
     dry_run: bool = False,
     yes: bool = False,
     context: Annotated[Context, Parameter(parse=False)],
@@ -110,8 +112,11 @@ def restore(
         Restore over a gap between exports, and say what may be missing.
     into_source
         Write even if TO is the table that the exports are of.
-    checkpoints
-        Where to keep how far it is: s3://BUCKET/PREFIX or a folder. Default: in the archive.
+    scratch
+        Where to keep how far it is, and what incremental exports are folded into:
+        s3://BUCKET/PREFIX or a folder. Default: the archive.
+    memory
+        How many megabytes the folding may take.
     dry_run
         Only show the plan, also with --yes.
     yes
@@ -144,7 +149,7 @@ def restore(
         if archive
         else configured_archive(context, parameter_path, table)
     )
-    windows = _windows(context, place, checkpoints)
+    windows = _windows(context, place, scratch, limits(memory))
     plan = plan_table(wish, windows)
     if dry_run or not yes:
         _answer(context, plan, None)
@@ -167,14 +172,14 @@ def _merging(*, merge: bool, newer_by: str | None, overwrite: bool) -> Merging |
     return Merging.NEWER if newer_by else Merging.REPLACE if overwrite else Merging.MISSING
 
 
-def _windows(context: Context, place: Place, checkpoints: str | None) -> Windows:
+def _windows(context: Context, place: Place, scratch: str | None, bounds: Limits) -> Windows:
     from coldtable.aws.imports import DynamoDbImports
     from coldtable.aws.table_reader import DynamoDbReader
     from coldtable.aws.table_writer import DynamoDbWriter
     from coldtable.aws.tables import DynamoDbTables
     from coldtable.aws.wire import Wire
 
-    notes = open_archive(context, checkpoints) if checkpoints else place
+    aside = open_archive(context, scratch) if scratch else place
     dynamodb = context.session.client("dynamodb")
     wire = Wire(context.session.signer("dynamodb"))
     return Windows(
@@ -184,14 +189,18 @@ def _windows(context: Context, place: Place, checkpoints: str | None) -> Windows
         prefix=place.prefix,
         bucket=place.open.bucket,
         owner=place.open.owner,
-        notes=notes.store,
-        notes_prefix=notes.prefix,
+        scratch=aside.store,
+        scratch_prefix=aside.prefix,
+        scratch_bucket=aside.open.bucket,
+        scratch_owner=aside.open.owner,
         region=dynamodb.meta.region_name,
         tables=DynamoDbTables(dynamodb),
         writer=DynamoDbWriter(wire),
         reader=DynamoDbReader(wire),
         importer=DynamoDbImports(dynamodb, context.session.client("logs")),
         ion=_read_ion,
+        bounds=bounds,
+        now=lambda: datetime.now(UTC),
         pause=time.sleep,
         say=context.note,
     )

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from coldtable.core.archive import ArchivedExport
+from coldtable.core.archive import SUMMARY, ArchivedExport
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.core.selection import Selection, parse_selection
@@ -16,12 +16,13 @@ from coldtable.errors import (
     DamagedError,
     ItemInvalid,
     ServiceFailed,
-    UsageError,
 )
 from coldtable.ops.archive import load_files
+from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.raw import raw_change, raw_item
 from coldtable.ops.restore_plan import Progress, TablePlan, Windows, json_lines
 from coldtable.ops.scan import Reading
+from coldtable.ports import ObjectStore
 
 Tell = Callable[[Progress], None]
 
@@ -49,38 +50,63 @@ def content_of(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
         selection = parse_selection(plan.wish.keys, plan.definition.key)
         return _selected(plan, selection, windows, progress)
     if plan.source.increments:
-        raise UsageError(
-            "Incremental exports cannot be restored yet, but for single items (--keys)",
-            hint="Restore the moment of a full export",
-        )
-    _prove(plan, windows, progress)
-    return exported(plan.base, windows)
+        return _folded(plan, windows, progress)
+    crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
+    _prove(plan.base, crew, windows.open_store, progress)
+    return _exported(plan.base, windows.store, windows)
 
 
-def exported(export: ArchivedExport, windows: Windows) -> Content:
+def _folded(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
+    """A full export made of all of them, in the scratch place; an earlier run's, if it is there."""
+    # Only here: it needs the extra "archive".
+    from coldtable.ops.materialize import Destination, materialize
+
+    to = Destination(store=windows.scratch, prefix=windows.folds, bucket=windows.scratch_bucket)
+
+    def tell(done: int, every: int) -> None:
+        progress(Progress(what="lines folded", done=done, total=every))
+
+    made = materialize(
+        plan.source,
+        windows.store,
+        to,
+        now=windows.now,
+        bounds=windows.bounds,
+        key=plan.definition.key,
+        tell=tell,
+    )
+    files = tuple(sorted(made.manifest.files, key=lambda file: file.key))
+    export = ArchivedExport(
+        manifest=made.manifest, summary_key=f"{made.folder}/{SUMMARY}", files=files
+    )
+    if not made.new:
+        _prove(export, Crew(cores=1), lambda: windows.scratch, progress)
+    return _exported(export, windows.scratch, windows)
+
+
+def _exported(export: ArchivedExport, store: ObjectStore, windows: Windows) -> Content:
     """The content of a full export, which somebody has proven."""
     files = export.files
     folder = files[0].key.rpartition("/")[0] if files else f"{export.folder}/data"
     return Content(
         files=files,
-        read=lambda file: json_lines(file, export, windows),
+        read=lambda file: json_lines(file, export, store, windows.ion),
         items=export.manifest.items,
         folder=f"{folder}/",
         output_format=export.manifest.output_format,
     )
 
 
-def _prove(plan: TablePlan, windows: Windows, progress: Tell) -> None:
+def _prove(export: ArchivedExport, crew: Crew, open_store: OpenStore, progress: Tell) -> None:
     """Read every data file once and hold it against its manifest."""
-    done, files = 0, plan.base.files
+    done, files = 0, export.files
     readings = [[Reading(export=0, place=place, file=file)] for place, file in enumerate(files)]
-    crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
-    for batch in crew.read(windows.open_store, readings):
+    for batch in crew.read(open_store, readings):
         for read in batch:
             if read.problems:
                 raise _broken(read.problems[0])
             done += files[read.place].items
-        progress(Progress(what="items proven", done=done, total=plan.base.manifest.items))
+        progress(Progress(what="items proven", done=done, total=export.manifest.items))
 
 
 def _broken(problem: Problem) -> ColdtableError:
@@ -128,7 +154,7 @@ def _meant(
     done = 0
     for file in export.files:
         try:
-            for line in json_lines(file, export, windows):
+            for line in json_lines(file, export, windows.store, windows.ion):
                 if selection.may_be(line) and (row := take(line)):
                     yield row
         except ItemInvalid as error:

@@ -125,14 +125,17 @@ def _import(
     plan: TablePlan, windows: Windows, content: Content, checkpoint: Checkpoint, progress: Tell
 ) -> tuple[Import, Checkpoint]:
     wish, importer = plan.wish, windows.importer
-    if not checkpoint.attempt or _failed(checkpoint, windows, plan.target):
+    if not checkpoint.attempt or _over(checkpoint, windows, wish.to):
         checkpoint = replace(checkpoint, attempt=checkpoint.attempt + 1, import_arn=None)
         _save(plan, windows, checkpoint)
+    bucket, owner = windows.bucket, windows.owner
+    if plan.source.increments:
+        bucket, owner = windows.scratch_bucket, windows.scratch_owner
     request = import_request(
         plan.restore_id,
         checkpoint.attempt,
-        bucket=windows.bucket or "",
-        owner=windows.owner,
+        bucket=bucket or "",
+        owner=owner,
         folder=content.folder,
         output_format=content.output_format,
         parameters=import_parameters(plan.definition, wish.to, wish.parts),
@@ -151,11 +154,11 @@ def _import(
     return ended, noted(checkpoint, ended)
 
 
-def _failed(checkpoint: Checkpoint, windows: Windows, target: TableState | None) -> bool:
-    """Whether the last import failed and its table is gone, so that another one may begin."""
-    if target is not None or not checkpoint.import_arn:
+def _over(checkpoint: Checkpoint, windows: Windows, name: str) -> bool:
+    """Whether the last import has ended and its table is gone, so that another one may begin."""
+    if not checkpoint.import_arn or windows.importer.describe(checkpoint.import_arn).running:
         return False
-    return windows.importer.describe(checkpoint.import_arn).status in ("FAILED", "CANCELLED")
+    return windows.tables.state(name) is None
 
 
 def _table(
@@ -259,7 +262,7 @@ def _lines_done(files: Iterable[DataFile], done: frozenset[int], part: Mapping[i
 
 
 def _save(plan: TablePlan, windows: Windows, checkpoint: Checkpoint) -> None:
-    windows.notes.put(plan.checkpoint_key, encode(checkpoint))
+    windows.scratch.put(plan.checkpoint_key, encode(checkpoint))
 
 
 def _difference(found: Comparison, table: str) -> str:

@@ -38,6 +38,7 @@ from coldtable.model_restore import (
 from coldtable.ops.archive import find_exports, load_files
 from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import definition_for
+from coldtable.ops.fold_limits import Limits
 from coldtable.ops.proof import read_items
 from coldtable.ports import ObjectStore
 from coldtable.ports_restore import Importer, TableReader, Tables, TableWriter
@@ -70,9 +71,9 @@ class Windows:
     """Everything outside that a restore asks or changes.
 
     ``prefix`` is the archive's in ``store``; ``bucket`` the bucket that it is, if it is one, and
-    ``owner`` its account where that is another one. Checkpoints are kept in ``notes``, below
-    ``notes_prefix``. ``ion`` reads a line of an ION export; ``crew`` proves data files, from
-    stores that ``open_store`` makes.
+    ``owner`` its account where that is another one. ``scratch`` is where checkpoints and folds are
+    written, in the same terms. ``ion`` reads a line of an ION export; ``crew`` proves data files,
+    from stores that ``open_store`` makes; ``bounds`` is what a fold may use.
     """
 
     store: ObjectStore
@@ -81,16 +82,25 @@ class Windows:
     prefix: str
     bucket: str | None
     owner: str | None
-    notes: ObjectStore
-    notes_prefix: str
+    scratch: ObjectStore
+    scratch_prefix: str
+    scratch_bucket: str | None
+    scratch_owner: str | None
     region: str
     tables: Tables
     writer: TableWriter
     reader: TableReader
     importer: Importer
     ion: Parse
+    bounds: Limits
+    now: Callable[[], datetime]
     pause: Callable[[float], None]
     say: Callable[[str], None]
+
+    @property
+    def folds(self) -> str:
+        """Where folds are written in ``scratch``, without a slash at its end."""
+        return f"{self.scratch_prefix}{ROOT}/scratch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +152,9 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     ``Conflict`` for a table that must not be written to as the wish stands.
     """
     check_table_name(wish.to)
-    found = find_exports(windows.store, windows.prefix).exports
+    every = find_exports(windows.store, windows.prefix).exports
+    # What an earlier run has folded is looked for again by whoever folds.
+    found = [e for e in every if not e.summary_key.startswith(f"{windows.folds}/")]
     if not found:
         raise NotFound("There is no export in the archive", hint="Is it the right --archive?")
     source = plan_restore(of_table(found, wish.table), wish.at, allow_gap=wish.allow_gap)
@@ -150,15 +162,15 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     base = replace(base, files=tuple(sorted(base.files, key=lambda file: file.key)))
     target = windows.tables.state(wish.to)
     restore_id = _identity(wish, source)
-    key = f"{windows.notes_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
-    checkpoint = _checkpoint(windows.notes, key, target)
+    key = f"{windows.scratch_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
+    checkpoint = _checkpoint(windows.scratch, key, target)
     _check_target(wish, base, target, windows.tables, checkpoint)
     ours = checkpoint is not None and checkpoint.ours
     definition, defined_by = _definition(wish, source, None if ours else target, windows)
     if wish.keys:
         parse_selection(wish.keys, definition.key)
     stored, strays = _stored(windows.store, base)
-    way, because = _way(wish, base, definition, target, windows, stored, strays, checkpoint)
+    way, because = _way(wish, source, base, definition, target, windows, stored, strays, checkpoint)
     rows = sample_rows(base, windows)
     return TablePlan(
         wish=wish,
@@ -185,14 +197,15 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     )
 
 
-def json_lines(file: DataFile, export: ArchivedExport, windows: Windows) -> Iterator[bytes]:
+def json_lines(
+    file: DataFile, export: ArchivedExport, store: ObjectStore, ion: Parse
+) -> Iterator[bytes]:
     """The lines of a file as DynamoDB JSON, whatever they are written in."""
-    lines = read_items(file, windows.store)
+    lines = read_items(file, store)
     if export.manifest.output_format != "ION":
         return lines
     return (
-        json.dumps(windows.ion(line), ensure_ascii=False, separators=(",", ":")).encode()
-        for line in lines
+        json.dumps(ion(line), ensure_ascii=False, separators=(",", ":")).encode() for line in lines
     )
 
 
@@ -200,7 +213,7 @@ def sample_rows(base: ArchivedExport, windows: Windows) -> list[bytes]:
     """The first lines of the first file that has any."""
     for file in base.files:
         if file.items:
-            return list(islice(json_lines(file, base, windows), _SAMPLE))
+            return list(islice(json_lines(file, base, windows.store, windows.ion), _SAMPLE))
     return []
 
 
@@ -281,6 +294,7 @@ def _stored(store: ObjectStore, base: ArchivedExport) -> tuple[int | None, tuple
 
 def _way(
     wish: RestoreWish,
+    source: RestorePlan,
     base: ArchivedExport,
     definition: Definition,
     target: TableState | None,
@@ -291,17 +305,18 @@ def _way(
 ) -> tuple[Way, str]:
     if checkpoint is not None:
         return (Way.IMPORT if checkpoint.attempt else Way.WRITE), "it was begun so"
+    folded = bool(source.increments)
     reasons = obstacles(
         Wanted(
             table_exists=target is not None,
-            in_bucket=windows.bucket is not None,
+            in_bucket=(windows.scratch_bucket if folded else windows.bucket) is not None,
             some_keys=bool(wish.keys),
             merging=wish.merging is not None,
             local_indexes=local_indexes(definition) if wish.parts.indexes else (),
             objects=len(base.files),
             stored_bytes=stored,
             region=windows.region,
-            strays=strays,
+            strays=() if folded else strays,
         )
     )
     if wish.way is Way.IMPORT and reasons:

@@ -1,0 +1,103 @@
+"""Restoring any second that the archive covers: random histories, and the seams of real ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import pytest
+
+from coldtable.local.process import EmbeddedAws
+
+from .conftest import Coldtable
+from .exporter import Account, Item, item, values
+
+KEYS = ["--key", "pk:S", "--key", "sk:N"]
+
+
+class History(Account):
+    """An account whose table is written at random; what it was at each restore point is kept."""
+
+    def __init__(self, aws: EmbeddedAws, number: str, seed: int) -> None:
+        super().__init__(aws, number)
+        self.chance = Random(seed)
+        self.states: dict[datetime, Any] = {}
+        self.write(60)
+        last = self.keep()
+        self.export(ExportTime=last)
+        for _ in range(3):
+            self.write(self.chance.randrange(30))
+            now = self.keep()
+            self.window(last, now)
+            last = now
+        self.write(10)
+
+    def keep(self) -> datetime:
+        """A whole second, and what the table is then."""
+        moment = self.settle()
+        self.states[moment] = values(self.scan())
+        return moment
+
+    def write(self, count: int) -> None:
+        """Puts and deletes of few keys, so that many are written again."""
+        chance = self.chance
+        for _ in range(count):
+            pk, sk = f"p{chance.randrange(6)}", chance.randrange(12)
+            if chance.random() < 0.3:
+                self.dynamodb.delete_item(TableName="orders", Key=item(pk, sk))
+            else:
+                self.put(pk, sk, **self.attributes())
+
+    def attributes(self) -> Item:
+        chance = self.chance
+        every: list[Item] = [
+            {"n": {"N": str(chance.randrange(-(10**30), 10**30))}},
+            {"b": {"B": chance.randbytes(5)}},
+            {"l": {"L": [{"BS": [chance.randbytes(3)]}, {"NULL": True}]}},
+            {"m": {"M": {"Ä": {"M": {"x.y": {"NS": ["1", "2.5"]}}}}}},
+            {"s": {"S": "".join(chance.choices('aä"\\/\n\u2028', k=6))}},
+        ]
+        return {k: v for one in chance.sample(every, 3) for k, v in one.items()}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_restore_point_comes_back(
+    aws: EmbeddedAws, account: str, coldtable: Coldtable, seed: int
+) -> None:
+    """Whatever was written, the table of a restore point is the one recorded then, both ways."""
+    here = History(aws, account, seed)
+    points = here.chance.sample(sorted(here.states), 2)
+    for number, (moment, way) in enumerate(zip(points, ("write", "import"), strict=True)):
+        done = coldtable(
+            "restore", "orders", "--at", moment.isoformat(), "--to", f"copy-{number}", *KEYS,
+            "--archive", f"s3://{here.bucket}", "--way", way, "--compare", "full", "--yes",
+        )  # fmt: skip
+        assert done.code == 0, done.err
+        assert values(here.scan(f"copy-{number}")) == here.states[moment]
+
+
+def test_an_instant_between_is_refused(
+    aws: EmbeddedAws, account: str, coldtable: Coldtable
+) -> None:
+    """Only restore points can be rebuilt: the error names those around, and the code is 4."""
+    here = Account(aws, account)
+    here.put("a")
+    done = here.export()  # as people start: at no whole second
+    here.put("b")
+    start = here.settle()
+    here.put("c")
+    stop = here.settle()
+    here.window(start, stop)
+    words = ["restore", "orders", "--to", "copy", *KEYS, "--archive", f"s3://{here.bucket}"]
+    refused = coldtable(*words, "--at", start.isoformat(), "--yes")
+    assert refused.code == 4
+    refused = coldtable(*words, "--at", "latest", "--yes")
+    assert refused.code == 4
+    assert "gap" in refused.err
+    assert done["ExportTime"].microsecond
+    accepted = coldtable(*words, "--at", "latest", "--allow-gap", "--yes", "--output", "json")
+    assert accepted.code == 0, accepted.err
+    assert "may be missing" in accepted.json["notes"][0]
+    # What was written within the gap is what is missing.
+    assert {key[0] for key in here.scan("copy")} == {"a", "c"}
