@@ -49,6 +49,17 @@ def bucket(
 
     With --bucket and --role nothing is read from AWS.
 
+    Examples:
+
+    - `coldtable policy bucket > policy.json`
+    - `coldtable policy bucket --bucket acme-archive --role arn:aws:iam::111122223333:role/exporter`
+
+    Exit codes: 0; 2 if an option is wrong, or the settings name several buckets; 10 if the
+    settings are wrong; 11 without the rights; 12 without a stack.
+
+    IAM, for what is not said: `cloudformation:DescribeStacks` and `ListStackResources` on the stack, `ssm:GetParametersByPath`
+    on the path.
+
     Parameters
     ----------
     bucket
@@ -96,6 +107,17 @@ def key(
 
     With --kms-key and --role nothing is read from AWS.
 
+    Examples:
+
+    - `coldtable policy key > policy.json`
+    - `coldtable policy key --table orders --reader arn:aws:iam::111122223333:role/auditor`
+
+    Exit codes: 0; 2 if an option is wrong, or the settings name no key or several; 10 if the
+    settings are wrong; 11 without the rights; 12 without a stack.
+
+    IAM, for what is not said: `cloudformation:DescribeStacks` and `ListStackResources` on the stack, `ssm:GetParametersByPath`
+    on the path.
+
     Parameters
     ----------
     kms_key
@@ -140,6 +162,13 @@ def deployer(
 
     With --account nothing is read from AWS.
 
+    Examples:
+
+    - `coldtable policy deployer > policy.json`
+    - `coldtable policy deployer --account 111122223333 --region eu-west-1 --stack-name archive`
+
+    Exit codes: 0; 2 if an option is wrong; 10 without a region; 11 without credentials.
+
     Parameters
     ----------
     account
@@ -183,6 +212,17 @@ def function(
     """The policy of a function's role, for everything that the stack and the settings name.
 
     With --bucket, and each --table as its ARN, nothing is read from AWS.
+
+    Examples:
+
+    - `coldtable policy lambda > policy.json`
+    - `coldtable policy lambda --function export`
+
+    Exit codes: 0, also if the stack's role lacks something, which is noted; 2 if an option is
+    wrong; 10 if the settings are wrong; 11 without the rights; 12 without a stack.
+
+    IAM, for what is not said: `cloudformation:DescribeStacks` and `ListStackResources` on the stack, `ssm:GetParametersByPath`
+    on the path.
 
     Parameters
     ----------
