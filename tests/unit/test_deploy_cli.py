@@ -17,6 +17,7 @@ from coldtable.cli.app import main
         ("--existing-parameters --at 03:00", "contradict --existing-parameters"),
         ("--existing-parameters --day 0", "contradict --existing-parameters"),
         ("--existing-parameters --prefix-template {table}", "contradict --existing-parameters"),
+        ("--table orders --policy /no/such/file", "--policy /no/such/file cannot be read"),
         ("--tabel orders", "Unknown option"),
     ],
 )

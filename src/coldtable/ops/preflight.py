@@ -73,21 +73,7 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
     problems = _Problems()
     for problem in _misspelled(wish):
         problems.add(problem)
-    path = problems.attempt(lambda: parse_path(wish.parameter_path))
-    wish = replace(
-        wish,
-        parameter_path=path or wish.parameter_path,
-        # What is misspelled need not be found wrong in POLICY once more.
-        bucket_owner=_if_like(OWNER, wish.bucket_owner),
-        bucket_key=_if_like(KMS_KEY, wish.bucket_key),
-    )
-    wish = problems.attempt(lambda: complete(wish)) or replace(wish, tables=(), policy="")
-    found = path and problems.attempt(lambda: _stored(wish, stack, sight.parameters))
-    meant = found or (path and problems.attempt(lambda: _meant(wish, path)))
-    if meant:
-        wish = problems.attempt(lambda: _agree(wish, meant)) or wish
-    wish = replace(wish, timezone=wish.timezone or (found.rule.zone.key if found else "UTC"))
-    problems.attempt(lambda: _check_moment(wish, found.rule if found else None))
+    wish, meant = _settle(wish, stack, sight, problems)
     tables = [t for name in wish.tables if (t := problems.attempt(_look_up(sight.exporter, name)))]
     others = _others(meant, sight, problems) if meant else []
     pitr = {
@@ -117,6 +103,31 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
         account=account,
         region=region,
     )
+
+
+def _settle(
+    wish: Wish, stack: Stack | None, sight: Sight, problems: _Problems
+) -> tuple[Wish, Configuration | None]:
+    """The complete wish, and the configuration that it comes to, as far as there is one."""
+    path = problems.attempt(lambda: parse_path(wish.parameter_path))
+    wish = replace(
+        wish,
+        parameter_path=path or wish.parameter_path,
+        # What is misspelled need not be found wrong in POLICY once more.
+        bucket_owner=_if_like(OWNER, wish.bucket_owner),
+        bucket_key=_if_like(KMS_KEY, wish.bucket_key),
+    )
+    wish = problems.attempt(lambda: complete(wish)) or replace(wish, tables=(), policy="")
+    stored = problems.attempt(lambda: sight.parameters.read(path)) if path else None
+    meant = None
+    if stored is not None:
+        meant = problems.attempt(lambda: _configured(wish, stack, stored))
+    if meant:
+        wish = problems.attempt(lambda: _agree(wish, meant)) or wish
+    rule = meant.rule if meant and wish.existing_parameters else None
+    wish = replace(wish, timezone=wish.timezone or (rule.zone.key if rule else "UTC"))
+    problems.attempt(lambda: _check_moment(wish, rule))
+    return wish, meant
 
 
 def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
@@ -210,8 +221,10 @@ def _of_day(at: time) -> timedelta:
     return timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
 
 
-def _stored(wish: Wish, stack: Stack | None, parameters: ParameterStore) -> Configuration | None:
-    """The settings that exist already, with ``--existing-parameters``; else nobody's may exist."""
+def _configured(wish: Wish, stack: Stack | None, stored: Mapping[str, str]) -> Configuration | None:
+    """What the functions will read: what is ``stored``, with ``--existing-parameters``; else what
+    will be written, with the policies that somebody has written beside it. ``None`` if the wish
+    names no table."""
     owned = stack.parameters if stack else {}
     is_ours = (
         owned.get("ManageParameters") == "true"
@@ -224,21 +237,25 @@ def _stored(wish: Wish, stack: Stack | None, parameters: ParameterStore) -> Conf
                 f"{wish.stack_name}: with --existing-parameters it would delete them",
                 hint="Leave --existing-parameters away, or copy them to another --parameter-path",
             )
-        return parse_configuration(wish.parameter_path, parameters.read(wish.parameter_path))
-    if not is_ours and (taken := _taken(parameters.read(wish.parameter_path))):
+        return parse_configuration(wish.parameter_path, stored)
+    if not is_ours and (taken := _taken(stored)):
         raise Conflict(
             f"{', '.join(taken)} exist already below {wish.parameter_path}",
             hint="Use them with --existing-parameters, or choose another --parameter-path",
         )
-    return None
-
-
-def _meant(wish: Wish, path: str) -> Configuration | None:
-    """What the parameters will say, if they are ours to write."""
-    if wish.existing_parameters or not (wish.tables or wish.policy):
+    kept = {name: text for name, text in stored.items() if name.startswith(policies.POLICIES)}
+    if policies.POLICY in stored and not owned.get("Policy"):
+        if wish.policy:
+            raise Conflict(
+                f"{wish.parameter_path}/{policies.POLICY} exists already and is not the stack's",
+                hint="Write what it says into the file for --policy and delete it, or leave "
+                "--policy, --continuous, --tagged and wildcards away to let it count",
+            )
+        kept[policies.POLICY] = stored[policies.POLICY]
+    if not (wish.tables or wish.policy or kept):
         return None
     known = wish.bucket if re.fullmatch(BUCKET, wish.bucket or "") else None
-    return configuration(replace(wish, bucket=known), path)
+    return configuration(replace(wish, bucket=known), kept)
 
 
 def _taken(found: Mapping[str, str]) -> list[str]:

@@ -128,8 +128,9 @@ def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: Paramete
             subject=f"parameters below {path}", found=problem.message, ok=False, hint=problem.hint
         )
     same = set(meant.scheduled) == {t.name for t in ground.tables}
-    if not ground.wish.existing_parameters:
-        same = same and found.get(POLICY, "") == ground.wish.policy
+    # Without one of ours, somebody may have written a policy into its place.
+    if ground.wish.policy:
+        same = same and found.get(POLICY) == ground.wish.policy
     bucket = str(meant.defaults["bucket"].value)
     tagged = ["what has the tag"] if ground.tagged else []
     named = [arn.rpartition("/")[2] for arn in ground.patterns]

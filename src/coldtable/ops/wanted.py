@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from coldtable.core import policy as policies
@@ -36,8 +36,9 @@ def complete(wish: Wish) -> Wish:
     return replace(wish, tables=named, policy=_policy_text(wish, globs))
 
 
-def configuration(wish: Wish, path: str) -> Configuration:
-    """What the functions will read below ``path``, once this complete ``wish`` is deployed."""
+def configuration(wish: Wish, kept: Mapping[str, str]) -> Configuration:
+    """What the functions will read once this complete ``wish`` is deployed, and ``kept`` is still
+    there beside it."""
     found = {
         names.BUCKET: wish.bucket or A_BUCKET,
         # What is wrong with these is told elsewhere, in the words of their options.
@@ -50,14 +51,15 @@ def configuration(wish: Wish, path: str) -> Configuration:
         names.TABLES: ",".join(wish.tables),
         policies.POLICY: wish.policy,
     }
-    return parse_configuration(path, {name: value for name, value in found.items() if value})
+    written = {name: value for name, value in found.items() if value}
+    return parse_configuration(wish.parameter_path, {**written, **kept})
 
 
 def _policy_text(wish: Wish, globs: Sequence[str]) -> str:
     """POLICY on one line; empty where the simple parameters say all."""
     said = wish.policy.strip()
-    beside = wish.tables and (wish.bucket_owner or wish.bucket_key)
-    if not (said or globs or wish.tagged or wish.continuous or beside):
+    beside = wish.tables and (wish.continuous or wish.bucket_owner or wish.bucket_key)
+    if not (said or globs or wish.tagged or beside):
         return ""
     try:
         fields = json.loads(said or "{}")
