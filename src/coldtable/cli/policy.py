@@ -57,7 +57,7 @@ def bucket(
     Exit codes: 0; 2 if an option is wrong, or the settings name several buckets; 10 if the
     settings are wrong; 11 without the rights; 12 without a stack.
 
-    IAM, for what is not said: `cloudformation:DescribeStacks` and `ListStackResources` on the stack,
+    IAM for the rest: `cloudformation:DescribeStacks` and `ListStackResources` on the stack,
     `ssm:GetParametersByPath` on the path.
 
     Parameters
@@ -115,7 +115,7 @@ def key(
     Exit codes: 0; 2 if an option is wrong, or the settings name no key or several; 10 if the
     settings are wrong; 11 without the rights; 12 without a stack.
 
-    IAM, for what is not said: `cloudformation:DescribeStacks` and `ListStackResources` on the stack,
+    IAM for the rest: `cloudformation:DescribeStacks` and `ListStackResources` on the stack,
     `ssm:GetParametersByPath` on the path.
 
     Parameters
@@ -221,7 +221,7 @@ def function(
     Exit codes: 0, also if the stack's role lacks something, which is noted; 2 if an option is
     wrong; 10 if the settings are wrong; 11 without the rights; 12 without a stack.
 
-    IAM, for what is not said: `cloudformation:DescribeStacks` and `ListStackResources` on the stack,
+    IAM for the rest: `cloudformation:DescribeStacks` and `ListStackResources` on the stack,
     `ssm:GetParametersByPath` on the path.
 
     Parameters
