@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,6 +94,24 @@ class FileObjects:
                     raise _translated(error, path) from None
                 raise
         return ""
+
+    def remove(self, key: str) -> None:
+        """See ``ports.ObjectStore.remove``. An empty folder stays: it is no object."""
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _translated(error, path) from None
+
+    def remove_many(self, keys: Iterable[str]) -> Mapping[str, ColdtableError]:
+        """See ``ports.ObjectStore.remove_many``."""
+        refused: dict[str, ColdtableError] = {}
+        for key in keys:
+            try:
+                self.remove(key)
+            except ColdtableError as error:
+                refused[key] = error
+        return refused
 
     def _open_alone(self, path: Path) -> BinaryIO:
         try:

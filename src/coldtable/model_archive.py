@@ -33,11 +33,16 @@ class Slot:
 
 
 class Outcome(StrEnum):
-    """How an attempt ended. Damaged: AWS completed it, and what lies in the bucket is not whole."""
+    """How an attempt ended. Damaged: AWS completed it, and what lies in the bucket is not whole.
+
+    Expired: it was verified, and its objects are being removed; removed: they are gone.
+    """
 
     VERIFIED = "verified"
     FAILED = "failed"
     DAMAGED = "damaged"
+    EXPIRED = "expired"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +51,7 @@ class Attempt:
 
     Without ``export_id`` only the intent is known: AWS may have accepted it, or never heard of it.
     ``span`` is ``None`` where the intent has not been read. ``ended`` and ``reason`` (a failure
-    code) belong to one that did not end well.
+    code) belong to one that did not end well, or that has expired.
     """
 
     number: int
@@ -65,6 +70,11 @@ class Attempt:
     def spoilt(self) -> bool:
         """Ended without an export that counts."""
         return self.outcome in (Outcome.FAILED, Outcome.DAMAGED)
+
+    @property
+    def expired(self) -> bool:
+        """Was verified once, and is no more."""
+        return self.outcome in (Outcome.EXPIRED, Outcome.REMOVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +96,14 @@ class Wanted:
 
     @property
     def verified(self) -> bool:
-        """Whether an attempt is proven whole."""
+        """Whether an attempt is proven whole, and there."""
         return any(a.outcome is Outcome.VERIFIED for a in self.attempts)
+
+    @property
+    def settled(self) -> bool:
+        """Whether an attempt was proven whole, be it that it has expired since: there is no
+        second one for it."""
+        return any(a.outcome is Outcome.VERIFIED or a.expired for a in self.attempts)
 
     @property
     def under_way(self) -> bool:
@@ -114,8 +130,9 @@ class Ledger:
 
     ``bases`` are all that there ever were, by number. ``runs``, ``windows`` (those that are not
     verified) and ``snapshots`` reach back as far as was listed: to ``since``, if not to the
-    beginning. ``gaps`` are the starts of windows that are noted as lost. ``ended`` tells that the
-    table is noted as gone.
+    beginning. ``expired`` are runs of windows that were verified and are not kept any more.
+    ``gaps`` are the starts of windows that are noted as lost. ``ended`` tells that the table is
+    noted as gone.
     """
 
     table_id: str
@@ -123,6 +140,7 @@ class Ledger:
     runs: tuple[Run, ...] = ()
     windows: tuple[Wanted, ...] = ()
     snapshots: tuple[Wanted, ...] = ()
+    expired: tuple[Run, ...] = ()
     gaps: frozenset[datetime] = frozenset()
     defined: frozenset[str] = frozenset()
     ended: bool = False
@@ -130,14 +148,14 @@ class Ledger:
 
     @property
     def pending(self) -> tuple[Wanted, ...]:
-        """Everything wanted that is not verified."""
+        """Everything wanted that was never verified."""
         every = (*self.bases, *self.windows, *self.snapshots)
-        return tuple(w for w in every if not w.verified)
+        return tuple(w for w in every if not w.settled)
 
     @property
     def empty(self) -> bool:
         """Whether nothing was ever wanted of this table."""
-        return not (self.bases or self.runs or self.windows or self.snapshots)
+        return not (self.bases or self.runs or self.windows or self.snapshots or self.expired)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +174,7 @@ class Chain:
 class Timeline:
     """What can be rebuilt: chains by base; ``coverage`` merges them, ``gaps`` lie between.
 
-    In ``coverage`` a window's ``stop`` is the last restore point of it.
+    In ``coverage`` a window's ``stop`` is the last restore point of it. What expired leaves no gap.
     """
 
     chains: tuple[Chain, ...] = ()
@@ -167,6 +185,22 @@ class Timeline:
     def newest(self) -> datetime | None:
         """The newest restore point."""
         return max((c.end for c in self.chains), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A pin: what it is about is not removed until it is released.
+
+    That is all of a table name's exports, or whatever is needed for an instant of it, or what one
+    export belongs to. ``number`` counts the holds of a table name.
+    """
+
+    number: int
+    reason: str
+    at: datetime
+    by: str = ""
+    moment: datetime | None = None
+    export_id: str | None = None
 
 
 class IncidentKind(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from coldtable.model import Destination, MomentRule, View
@@ -51,6 +51,28 @@ class Policy:
     pause: Pause | None = None
     scheduled: bool = False
     attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Which verified exports of a table are kept; ``core.retention`` says what the rules mean.
+
+    A rule of zero keeps nothing of its own; without any rule everything is kept. ``zone`` tells
+    where days begin.
+    """
+
+    within: timedelta = timedelta()
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+    minimum: int = 1
+    zone: tzinfo = UTC
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any rule; a minimum alone is none."""
+        return bool(self.within or self.daily or self.weekly or self.monthly or self.yearly)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from coldtable.model import Export, ExportRequest, Pitr, Table
 
 if TYPE_CHECKING:
+    from coldtable.errors import ColdtableError
+
     # Not for the Lambda, which pays for every class at its cold start.
     from coldtable.model_stack import (
         AlarmState,
@@ -89,6 +91,38 @@ class ObjectStore(Protocol):
         Returns its ETag without quotes; empty where there is no such thing. The object is there
         when all of it is; if ``pieces`` raises, what was there before stays.
         """
+        ...
+
+    def remove(self, key: str) -> None:
+        """Delete an object, if it is there. A bucket with versions keeps them."""
+        ...
+
+    def remove_many(self, keys: Iterable[str]) -> Mapping[str, ColdtableError]:
+        """Delete any number of objects; those that are still there, each with what refused it."""
+        ...
+
+
+class Lock(NamedTuple):
+    """Why S3 would not let go of an object's newest version: retention, a legal hold, or both."""
+
+    mode: str = ""  # GOVERNANCE or COMPLIANCE, with ``until``
+    until: datetime | None = None
+    legal_hold: bool = False
+
+
+class Vault(Protocol):
+    """What protects a bucket's objects, beside its policy."""
+
+    def keeps_versions(self) -> bool:
+        """Whether what is deleted stays as an older version."""
+        ...
+
+    def can_lock(self) -> bool:
+        """Whether S3 Object Lock is on, so that objects may have a lock."""
+        ...
+
+    def lock(self, key: str) -> Lock | None:
+        """The lock of the object's newest version; ``None`` if it has none or is not there."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import pytest
 from coldtable.aws.exporter import DynamoDbExporter
 from coldtable.aws.objects import S3Objects
 from coldtable.aws.parameters import SsmParameters
+from coldtable.aws.vault import S3Vault
 from coldtable.core.request import export_request
 from coldtable.errors import (
     Conflict,
@@ -26,7 +27,7 @@ from coldtable.errors import (
 from coldtable.files import FileObjects
 from coldtable.local.process import EmbeddedAws
 from coldtable.model import ExportRequest, ExportStatus, Settings, Snapshot, View, Window
-from coldtable.ports import Entry, Exporter, ObjectStore, ParameterStore, ParameterWriter
+from coldtable.ports import Entry, Exporter, Lock, ObjectStore, ParameterStore, ParameterWriter
 from coldtable.testing.fakes import FakeExporter, FakeObjects, FakeParameters
 from tests.functional.conftest import Boto, client
 from tests.functional.installation import Installation
@@ -247,6 +248,40 @@ def test_half_a_stream_is_no_object(store: ObjectStore, good: int) -> None:
             store.put_stream(key, broken())
     assert list(store.entries("f/")) == [Entry("f/old", 3)]
     assert b"".join(store.read("f/old")) == b"old"
+
+
+def test_what_is_removed_is_gone(objects: ObjectStore) -> None:
+    """One or a thousand and more, there or not: they are gone, and nothing else is."""
+    objects.remove("b/large")
+    objects.remove("b/none")
+    assert objects.remove_many([*(f"a/{n:04}" for n in range(1090)), "a/none"]) == {}
+    assert list(objects.keys("")) == [f"a/{n:04}" for n in range(1090, 1100)]
+    with pytest.raises(NotFound):
+        list(objects.read("b/large"))
+    assert objects.put_new("b/large", b"new")
+
+
+def test_locks_and_versions_are_seen(boto: Boto, account: str) -> None:
+    """Retention and legal hold of a bucket with Object Lock; a plain bucket has neither."""
+    s3 = boto("s3")
+    plain, locked = f"contract-plain-{account}", f"contract-lock-{account}"
+    s3.create_bucket(Bucket=plain)
+    s3.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
+    s3.put_object(Bucket=locked, Key="free", Body=b"x")
+    for key in ("legal", "kept"):
+        s3.put_object(Bucket=locked, Key=key, Body=b"x")
+    s3.put_object_legal_hold(Bucket=locked, Key="legal", LegalHold={"Status": "ON"})
+    until = datetime(2999, 1, 1, tzinfo=UTC)
+    s3.put_object_retention(
+        Bucket=locked, Key="kept", Retention={"Mode": "GOVERNANCE", "RetainUntilDate": until}
+    )
+    without, vault = S3Vault(s3, plain), S3Vault(s3, locked)
+    assert (without.keeps_versions(), without.can_lock()) == (False, False)
+    assert (vault.keeps_versions(), vault.can_lock()) == (True, True)
+    assert vault.lock("free") is None
+    assert vault.lock("none") is None
+    assert vault.lock("legal") == Lock(legal_hold=True)
+    assert vault.lock("kept") == Lock(mode="GOVERNANCE", until=until)
 
 
 def test_many_threads_read_and_write_at_once(store: ObjectStore) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from coldtable.errors import ColdtableError
 from coldtable.ports import Entry, ObjectStore
 
 _PAGE = 1000
@@ -49,3 +50,14 @@ class CountingObjects:
         """See ``ports.ObjectStore.put_stream``."""
         self.requests["PUT"] += 1
         return self._inner.put_stream(key, pieces)
+
+    def remove(self, key: str) -> None:
+        """See ``ports.ObjectStore.remove``."""
+        self.requests["DELETE"] += 1
+        self._inner.remove(key)
+
+    def remove_many(self, keys: Iterable[str]) -> Mapping[str, ColdtableError]:
+        """See ``ports.ObjectStore.remove_many``."""
+        keys = list(keys)
+        self.requests["DELETE"] += -(-len(keys) // _PAGE)
+        return self._inner.remove_many(keys)

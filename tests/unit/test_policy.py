@@ -206,6 +206,12 @@ def test_each_value_keeps_its_origin() -> None:
         "prefix": f"{PATH}/S3_PREFIX_TEMPLATE",
         "full_every_days": "default",
         "failures_before_alert": "default",
+        "keep_within_days": "default",
+        "keep_daily": "default",
+        "keep_weekly": "default",
+        "keep_monthly": "default",
+        "keep_yearly": "default",
+        "keep_minimum": "default",
         "enabled": "default",
         "rpo_minutes": "default: 2 x every_minutes + 60",
     }

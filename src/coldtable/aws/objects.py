@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from coldtable.aws.errors import translated
+from coldtable.aws.errors import from_client_error, translated
 from coldtable.errors import AccessDenied, ColdtableError, Conflict, NotFound
 from coldtable.ports import Entry
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PIECE = 64 * 1024
 # S3 takes parts of 5 MiB to 5 GiB, and 10,000 of them: this is enough for objects of 80 GB.
 _PART = 8 * 1024 * 1024
+# The most that DeleteObjects takes [MODEL].
+_DELETED_AT_ONCE = 1000
 # How often a contested conditional write is tried.
 _CONTESTS = 5
 
@@ -122,6 +124,31 @@ class S3Objects:
                     Bucket=self._bucket, Key=key, UploadId=upload, **self._owner
                 )
             raise
+
+    def remove(self, key: str) -> None:
+        """See ``ports.ObjectStore.remove``."""
+        with self._asking(key):
+            self._client.delete_object(Bucket=self._bucket, Key=key, **self._owner)
+
+    def remove_many(self, keys: Iterable[str]) -> Mapping[str, ColdtableError]:
+        """See ``ports.ObjectStore.remove_many``. S3 answers for each key by itself."""
+        refused: dict[str, ColdtableError] = {}
+        waiting = iter(keys)
+        while batch := list(islice(waiting, _DELETED_AT_ONCE)):
+            with self._asking():
+                answer = self._client.delete_objects(
+                    Bucket=self._bucket,
+                    Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True},
+                    **self._owner,
+                )
+            for told in answer.get("Errors", []):
+                error = {"Code": told.get("Code", ""), "Message": told.get("Message", "")}
+                refused[told["Key"]] = from_client_error(
+                    ClientError({"Error": error}, "DeleteObjects"),  # type: ignore[typeddict-item]
+                    "s3",
+                    f"s3://{self._bucket}/{told['Key']}",
+                )
+        return refused
 
     def _upload(self, key: str, upload: str, first: bytes, rest: Iterator[bytes]) -> str:
         done: list[CompletedPartTypeDef] = []

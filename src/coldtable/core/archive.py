@@ -90,27 +90,32 @@ def located(export: ArchivedExport, recorded: str) -> str:
     was moved the key is the recorded one. Raises ``DamagedError`` for a key that leads out of the
     folder: a manifest must not make anybody read elsewhere.
     """
+    return located_in(export.folder, export.export_id, export.manifest.files_key, recorded)
+
+
+def located_in(folder: str, export_id: str, files_key: str, recorded: str) -> str:
+    """The same for an export of which no more is known than its folder and its id, and under
+    which key its ``manifest-files.json`` was written."""
     parts = recorded.split("/")
     if ROOT in parts:
         tail = parts[len(parts) - parts[::-1].index(ROOT) :]
     else:
         # Not AWS's layout: then at least the manifest's own folder is known.
-        own = export.manifest.files_key.split("/")[:-1]
-        tail = [export.export_id, *parts[len(own) :]] if parts[: len(own)] == own else []
+        own = files_key.split("/")[:-1]
+        tail = [export_id, *parts[len(own) :]] if parts[: len(own)] == own else []
     if len(tail) < 2 or any(part in ("", ".", "..") or "\0" in part for part in tail):
         raise DamagedError(
-            f"{export.summary_key}: the manifests name {recorded!r}, which is no object of "
+            f"{_joined(folder, [SUMMARY])}: the manifests name {recorded!r}, which is no object of "
             "this export",
             hint="The manifest was changed after DynamoDB wrote it, or is not an export's",
         )
-    folder = export.folder
-    if tail[0] == export.export_id:
+    if tail[0] == export_id:
         return _joined(folder, tail[1:])
     if not folder:
         raise NotFound(
-            f"The files of the export {export.export_id} lie beside its folder, in "
+            f"The files of the export {export_id} lie beside its folder, in "
             f"{'/'.join(tail[:-1])}/, and the archive begins below that",
-            hint=f"Name the folder that holds both {export.export_id}/ and {tail[0]}/",
+            hint=f"Name the folder that holds both {export_id}/ and {tail[0]}/",
         )
     return _joined(folder.rpartition("/")[0], tail)
 

@@ -103,6 +103,8 @@ def _is_sound(wanted: Wanted) -> bool:
 
 
 def _can_carry(base: Wanted, moment: datetime, desk: Desk) -> bool:
+    if base.settled:
+        return base.verified
     if _is_sound(base):
         return True
     # AWS has refused this very moment: another one is chosen, not the same again.
@@ -110,8 +112,8 @@ def _can_carry(base: Wanted, moment: datetime, desk: Desk) -> bool:
 
 
 def is_lost(wanted: Wanted, desk: Desk) -> bool:
-    """Not proven, nothing of it under way, and out of PITR's reach."""
-    return not wanted.verified and not wanted.under_way and start_of(wanted) < desk.earliest
+    """Never proven, nothing of it under way, and out of PITR's reach."""
+    return not wanted.settled and not wanted.under_way and start_of(wanted) < desk.earliest
 
 
 def start_of(wanted: Wanted) -> datetime:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from coldtable.core.chain import still_wanted
 from coldtable.core.records import iso_z, stamp
+from coldtable.core.timeline import known_timeline
 from coldtable.errors import ColdtableError
 from coldtable.model import Pitr, Snapshot, Table
 from coldtable.model_archive import (
@@ -99,9 +100,10 @@ def _troubles(here: Condition) -> Iterator[Trouble]:
 def losses(here: Condition, former: Sequence[Ledger] = ()) -> Mapping[str, Trouble]:
     """The gaps that are noted and real, by the incident's name."""
     found: dict[str, Trouble] = {}
+    covered = (*here.timeline.coverage, *known_timeline(here.ledger).coverage)
     for ledger in (here.ledger, *former):
         for start in sorted(ledger.gaps):
-            if any(c.start <= start < c.stop for c in here.timeline.coverage):
+            if any(c.start <= start < c.stop for c in covered):
                 continue
             found[stamp(start)] = Trouble(
                 cause="gap",

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from coldtable.core.ledger import furthest
 from coldtable.core.records import Fact, Home, parse_log_name, unstamp
 from coldtable.errors import DamagedError
+from coldtable.model_archive import Outcome
 
 SCHEMA = "coldtable.index/1"
 # PITR reaches back 35 days at most [DOC-PITR]: what is older is settled, one way or the other.
@@ -293,4 +294,6 @@ def _name(raw: bytes) -> str:
 
 
 def _is_proof(fact: Fact) -> bool:
-    return fact.attempt is not None and fact.attempt.outcome == "verified"
+    return fact.attempt is not None and (
+        fact.attempt.outcome is Outcome.VERIFIED or fact.attempt.expired
+    )

@@ -28,6 +28,14 @@ from coldtable.model_archive import (
     Wanted,
 )
 
+_PROGRESS = {
+    Outcome.FAILED: 2,
+    Outcome.DAMAGED: 2,
+    Outcome.VERIFIED: 3,
+    Outcome.EXPIRED: 4,
+    Outcome.REMOVED: 5,
+}
+
 
 def split_table_keys(home: Home, keys: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
     """The keys of a table's folder: base names by TableId, and incident names."""
@@ -51,7 +59,7 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
     base_names = list(base_names)
     bases, defined = _bases(base_names)
     cuts = {w.span.moment for w in bases if isinstance(w.span, Snapshot)}
-    runs: list[Run] = []
+    runs, expired = list[Run](), list[Run]()
     windows, snapshots, gaps = list[Wanted](), list[Wanted](), set[datetime]()
     for slot, facts in _by_slot(parse_log_name(name) for name in log_names):
         if any(f.gap for f in facts):
@@ -65,8 +73,8 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
             # Its key comes before that of a window at the same moment, so the cut is in time.
             snapshots.append(wanted)
             cuts.add(unstamp(slot.name))
-        elif wanted.verified and isinstance(span := _verified_span(wanted), Window):
-            _extend(runs, span, cuts)
+        elif wanted.settled and isinstance(span := _settled_span(wanted), Window):
+            _extend(runs if wanted.verified else expired, span, cuts)
         else:
             windows.append(wanted)
     return Ledger(
@@ -75,6 +83,7 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
         runs=tuple(runs),
         windows=tuple(windows),
         snapshots=tuple(snapshots),
+        expired=tuple(expired),
         gaps=frozenset(gaps),
         defined=frozenset(defined),
         ended="ended.json" in base_names,
@@ -95,6 +104,18 @@ def furthest(log_names: Iterable[str]) -> Iterator[str]:
         yield from sorted(name for name, _ in best.values())
 
 
+def attempts(facts: Iterable[Fact | None]) -> dict[tuple[Slot, int], Attempt]:
+    """Each attempt of each slot, as far as the facts tell."""
+    found: dict[tuple[Slot, int], Attempt] = {}
+    for fact in facts:
+        if fact is None or (new := fact.attempt) is None:
+            continue
+        old = found.get((fact.slot, new.number))
+        if old is None or _progress(new) > _progress(old):
+            found[fact.slot, new.number] = new
+    return found
+
+
 def newest_proven_base(base_names: Iterable[str]) -> datetime | None:
     """The moment of the newest full export that carries, or carried, a chain."""
     facts = (parse_base_name(name) for name in base_names)
@@ -103,7 +124,7 @@ def newest_proven_base(base_names: Iterable[str]) -> datetime | None:
         (
             a.span.moment
             for a in attempts
-            if a.outcome is Outcome.VERIFIED and isinstance(a.span, Snapshot)
+            if (a.outcome is Outcome.VERIFIED or a.expired) and isinstance(a.span, Snapshot)
         ),
         default=None,
     )
@@ -171,16 +192,10 @@ def _by_slot(facts: Iterable[Fact | None]) -> Iterator[tuple[Slot, list[Fact]]]:
 
 def _wanted(slot: Slot, facts: Iterable[Fact]) -> Wanted | None:
     """Of each attempt what the furthest record says: intent, then started, then its outcome."""
-    attempts: dict[int, Attempt] = {}
-    for fact in facts:
-        if (new := fact.attempt) is None:
-            continue
-        old = attempts.get(new.number)
-        if old is None or _progress(new) > _progress(old):
-            attempts[new.number] = new
-    if not attempts:
+    found = attempts(facts)
+    if not found:
         return None
-    return Wanted(slot=slot, attempts=tuple(attempts[n] for n in sorted(attempts)))
+    return Wanted(slot=slot, attempts=tuple(found[key] for key in sorted(found)))
 
 
 def _further(new: Fact, old: Fact) -> bool:
@@ -190,12 +205,14 @@ def _further(new: Fact, old: Fact) -> bool:
 def _progress(attempt: Attempt) -> int:
     if attempt.outcome is not None:
         # Two ticks can judge the same export at the same time; proof weighs more than doubt.
-        return 2 if attempt.spoilt else 3
+        return _PROGRESS[attempt.outcome]
     return 1 if attempt.export_id else 0
 
 
-def _verified_span(wanted: Wanted) -> Window | Snapshot | None:
-    return next((a.span for a in wanted.attempts if a.outcome == "verified"), None)
+def _settled_span(wanted: Wanted) -> Window | Snapshot | None:
+    """That of the attempt that is there, if one is, else of the one that has expired."""
+    proven = [a for a in wanted.attempts if a.outcome is Outcome.VERIFIED or a.expired]
+    return min(proven, key=lambda a: a.expired).span if proven else None
 
 
 def _extend(runs: list[Run], span: Window, cuts: set[datetime]) -> None:

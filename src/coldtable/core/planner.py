@@ -120,7 +120,7 @@ def _continuous(desk: Desk) -> Iterator[Action]:
     yield from _again(desk)
     yield from _lost(desk, desk.ledger.windows)
     yield from _unnoted(desk)
-    if any(b.last.export_id is None and not b.verified for b in desk.ledger.bases):
+    if any(b.last.export_id is None and not b.settled for b in desk.ledger.bases):
         desk.notes.append("whether the last full export was started is asked first")
         return
     moment = max(carriers(desk), default=None)

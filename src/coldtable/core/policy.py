@@ -26,7 +26,16 @@ from coldtable.core.settings import (
 )
 from coldtable.errors import ParameterInvalid, ParameterMissing
 from coldtable.model import Destination, Settings, View
-from coldtable.model_policy import TAG, Configuration, Mode, Pause, Policy, Selection, Value
+from coldtable.model_policy import (
+    TAG,
+    Configuration,
+    Mode,
+    Pause,
+    Policy,
+    Retention,
+    Selection,
+    Value,
+)
 
 POLICY = "POLICY"
 POLICIES = "policies/"
@@ -101,6 +110,21 @@ def policy_for(configuration: Configuration, table: str, tag: str | None = None)
         pause=_pause(values),
         scheduled=mode is Mode.SNAPSHOT and table in configuration.scheduled,
         attempts=_number(values, "failures_before_alert"),
+    )
+
+
+def retention_for(configuration: Configuration, table: str) -> Retention:
+    """Which exports of the table of this name are kept, covered or not: what is kept no more has
+    an archive all the same. No tag says anything about it."""
+    values = values_for(configuration, table)
+    return Retention(
+        within=timedelta(days=_number(values, "keep_within_days")),
+        daily=_number(values, "keep_daily"),
+        weekly=_number(values, "keep_weekly"),
+        monthly=_number(values, "keep_monthly"),
+        yearly=_number(values, "keep_yearly"),
+        minimum=_number(values, "keep_minimum"),
+        zone=configuration.rule.zone,
     )
 
 

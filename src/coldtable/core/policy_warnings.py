@@ -22,6 +22,7 @@ _USD_PER_GB = 0.10
 _LEAST_GB = 0.01
 
 _CONTINUOUS = ("every_minutes", "full_every_days", "view")
+_KEEPS = ("keep_within_days", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
 
 
 def warnings(configuration: Configuration) -> tuple[str, ...]:
@@ -106,6 +107,8 @@ def _surprises(
         for name in _CONTINUOUS:
             if name in stated:
                 yield f"$.{name}: means nothing in snapshot mode"
+    if "keep_minimum" in stated and not any(values[name].value for name in _KEEPS):
+        yield "$.keep_minimum: without another keep_ field everything is kept"
     longest = every if continuous else period_days * 1440
     if "rpo_minutes" in stated and _number(values, "rpo_minutes") <= longest:
         yield (

@@ -32,7 +32,7 @@ SCHEMA = "coldtable.record/1"
 # Milliseconds only of a full export whose moment nobody chose, so never of one of ours [REAL-G].
 _TIME = r"\d{8}T\d{6}(?:\.\d{3})?Z"
 _ATTEMPT = (
-    r"a(?P<attempt>\d+)\.(?P<state>intent|started|verified|failed|damaged)"
+    r"a(?P<attempt>\d+)\.(?P<state>intent|started|verified|failed|damaged|expired|removed)"
     rf"(?:\.(?P<until>{_TIME})\.(?P<export>[\w-]+)(?:\.(?P<ended>{_TIME})\.(?P<code>\w+))?)?"
 )
 _LOG_NAME = re.compile(
@@ -120,7 +120,7 @@ def record_key(home: Home, table_id: str, slot: Slot, attempt: Attempt) -> str:
     else:
         state = str(attempt.outcome) if attempt.outcome else "started"
         parts += [state, stamp(_until(attempt.span)), attempt.export_id]
-        if attempt.spoilt and attempt.ended:
+        if (attempt.spoilt or attempt.expired) and attempt.ended:
             parts += [
                 stamp(attempt.ended.replace(microsecond=0)),
                 re.sub(r"\W", "", attempt.reason) or "Unknown",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 
 from coldtable.model import Snapshot, Window
-from coldtable.model_archive import Chain, Ledger, Run, Timeline
+from coldtable.model_archive import Chain, Ledger, Run, Timeline, Wanted
 
 
 def timeline(bases: Iterable[datetime], runs: Iterable[Run]) -> Timeline:
@@ -31,10 +32,33 @@ def ledger_timeline(ledger: Ledger) -> Timeline:
     """The timeline of what a ledger holds as verified.
 
     A base that is older than what was listed is left out: its chain is there, and not known.
+    What has expired is not covered any more, and nobody lost it: its place is no gap.
     """
-    spans = [w.span for w in (*ledger.bases, *ledger.snapshots) if w.verified]
-    moments = [s.moment for s in spans if isinstance(s, Snapshot)]
-    return timeline((m for m in moments if ledger.since is None or m >= ledger.since), ledger.runs)
+    kept = timeline(_moments(ledger, [w for w in _fulls(ledger) if w.verified]), ledger.runs)
+    if not kept.coverage or not (
+        ledger.expired or any(w.settled and not w.verified for w in _fulls(ledger))
+    ):
+        return kept
+    first = kept.coverage[0].stop
+    return replace(kept, gaps=tuple(g for g in known_timeline(ledger).gaps if g.start >= first))
+
+
+def known_timeline(ledger: Ledger) -> Timeline:
+    """The timeline of all that was ever verified, as if nothing had expired."""
+    proven = [w for w in _fulls(ledger) if w.settled]
+    return timeline(_moments(ledger, proven), (*ledger.runs, *ledger.expired))
+
+
+def _fulls(ledger: Ledger) -> tuple[Wanted, ...]:
+    return (*ledger.bases, *ledger.snapshots)
+
+
+def _moments(ledger: Ledger, wanted: Iterable[Wanted]) -> Iterator[datetime]:
+    for one in wanted:
+        if isinstance(one.span, Snapshot) and (
+            ledger.since is None or one.span.moment >= ledger.since
+        ):
+            yield one.span.moment
 
 
 def _chain(base: datetime, runs: Sequence[Run]) -> Chain:

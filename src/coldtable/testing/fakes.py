@@ -50,6 +50,7 @@ class FakeObjects:
 
     objects: dict[str, bytes]
     piece: int = 7
+    refused: set[str] = field(default_factory=set)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See ``ports.ObjectStore.keys``."""
@@ -80,6 +81,20 @@ class FakeObjects:
         """See ``ports.ObjectStore.put_stream``."""
         self.objects[key] = b"".join(pieces)
         return ""
+
+    def remove(self, key: str) -> None:
+        """See ``ports.ObjectStore.remove``."""
+        self.objects.pop(key, None)
+
+    def remove_many(self, keys: Iterable[str]) -> Mapping[str, ColdtableError]:
+        """See ``ports.ObjectStore.remove_many``; a key in ``refused`` stays."""
+        told: dict[str, ColdtableError] = {}
+        for key in keys:
+            if key in self.refused:
+                told[key] = AccessDenied(f"Access denied: {key}", action="s3:DeleteObject")
+            else:
+                self.remove(key)
+        return told
 
 
 class FakeExporter:

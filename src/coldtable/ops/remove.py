@@ -1,0 +1,78 @@
+"""Remove the objects of one export, so that whatever is left at any moment does not look whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from coldtable.core.archive import SUMMARY, located_in
+from coldtable.core.manifest import parse_files
+from coldtable.errors import ColdtableError, NotFound
+from coldtable.ops.archive import read_with_md5
+from coldtable.ports import Lock, ObjectStore, Vault
+
+_FILES, _FILES_MD5 = "manifest-files.json", "manifest-files.md5"
+_AT_A_TIME = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """An object that could not be removed, and why."""
+
+    key: str
+    error: ColdtableError
+
+
+def remove_export(store: ObjectStore, folder: str, export_id: str) -> Refused | None:
+    """Remove an export: its summary first, then its data, and what lists the data last.
+
+    So whoever looks meanwhile finds an export without a summary, and a run that was interrupted
+    can be done again. Stops at the first object that cannot be removed.
+    """
+    if refused := _remove(store, [f"{folder}/{SUMMARY}"]):
+        return refused
+    if refused := _remove(store, data_keys(store, folder, export_id)):
+        return refused
+    last = (f"{folder}/{_FILES}", f"{folder}/{_FILES_MD5}")
+    rest = (key for key in store.keys(f"{folder}/") if key not in last)
+    return _remove(store, rest) or _remove(store, last[:1]) or _remove(store, last[1:])
+
+
+def data_keys(store: ObjectStore, folder: str, export_id: str) -> list[str]:
+    """The data files that the manifest lists, where they lie now; none if it is gone."""
+    files_key = f"{folder}/{_FILES}"
+    try:
+        files = parse_files(files_key, read_with_md5(store, files_key))
+    except NotFound:
+        return []
+    return [located_in(folder, export_id, files_key, file.key) for file in files]
+
+
+def first_lock(vault: Vault, store: ObjectStore, folder: str, export_id: str) -> Lock | None:
+    """A lock of any of the export's objects; the one that lasts longest, if there are several."""
+    keys = {*store.keys(f"{folder}/"), *data_keys(store, folder, export_id)}
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        found = [lock for lock in threads.map(vault.lock, sorted(keys)) if lock]
+    return max(found, key=_weight, default=None)
+
+
+def lock_text(lock: Lock) -> str:
+    """Why S3 would not let go of it, in words."""
+    parts = ["an S3 legal hold is on it"] if lock.legal_hold else []
+    if lock.until:
+        parts.append(f"S3 Object Lock ({lock.mode}) until {lock.until:%Y-%m-%dT%H:%M:%SZ}")
+    return "; ".join(parts)
+
+
+def _weight(lock: Lock) -> tuple[bool, float]:
+    return lock.legal_hold, lock.until.timestamp() if lock.until else 0.0
+
+
+def _remove(store: ObjectStore, keys: Iterable[str]) -> Refused | None:
+    return next(iter(_refusals(store, keys)), None)
+
+
+def _refusals(store: ObjectStore, keys: Iterable[str]) -> Iterator[Refused]:
+    for key, error in store.remove_many(keys).items():
+        yield Refused(key=key, error=error)
