@@ -98,7 +98,7 @@ class Desk:
         if known is None or known.spoilt:
             return False
         soon = now is not None and whole.export.stop > now - _TICKS_OWN
-        return known.outcome is Outcome.VERIFIED or soon
+        return known.outcome is Outcome.VERIFIED or known.expired or soon
 
     def replaces(self, export: ArchivedExport) -> bool:
         """Whether another export does for one that is not whole, or this is known of it."""
@@ -178,7 +178,7 @@ class Desk:
         self._numbers.setdefault(fact.slot, set()).add(attempt.number)
         if fact.slot.kind is SlotKind.BASE and isinstance(attempt.span, Snapshot):
             self._bases[attempt.span.moment] = fact.slot
-        if attempt.outcome is Outcome.VERIFIED:
+        if attempt.outcome is Outcome.VERIFIED or attempt.expired:
             self._proven.add(fact.slot)
         if attempt.export_id:
             old = self.knows(attempt.export_id)
