@@ -77,6 +77,36 @@ def test_every_restore_point_comes_back(
         assert values(here.scan(f"copy-{number}")) == here.states[moment]
 
 
+def test_a_window_is_reverted_on_the_live_table(
+    aws: EmbeddedAws, account: str, coldtable: Coldtable
+) -> None:
+    """All windows are undone in place, of every type; what was written since stays, code 3."""
+    here = History(aws, account, 3)
+    base, *_, last = sorted(here.states)
+    # The writes after the last window, as if they had not been.
+    done = coldtable(
+        "restore", "orders", "--at", last.isoformat(), "--to", "live", *KEYS,
+        "--archive", f"s3://{here.bucket}", "--yes",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    words = ["revert", "orders", "--from", base.isoformat(), "--to", "latest", "--in", "live"]
+    words += ["--archive", f"s3://{here.bucket}", "--output", "json"]
+    planned = coldtable(*words)
+    assert planned.code == 0, planned.err
+    assert planned.json["putBack"] + planned.json["deleted"] > 10
+    assert values(here.scan("live")) == here.states[last]
+    gone = next(
+        name for name in here.states[base] if here.states[base][name] != here.states[last].get(name)
+    )
+    since = {"pk": {"S": gone[0]}, "sk": {"N": gone[1]}, "since": {"BOOL": True}}
+    here.dynamodb.put_item(TableName="live", Item=since)
+    reverted = coldtable(*words, "--yes")
+    assert reverted.code == 3, reverted.err
+    assert reverted.json["conflictCount"] == 1
+    expected = {**here.states[base], gone: values({gone: since})[gone]}
+    assert values(here.scan("live")) == expected
+
+
 def test_an_instant_between_is_refused(
     aws: EmbeddedAws, account: str, coldtable: Coldtable
 ) -> None:

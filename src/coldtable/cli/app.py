@@ -26,6 +26,7 @@ from coldtable.cli.materialize import materialize
 from coldtable.cli.pause import pause, resume
 from coldtable.cli.policy import policy
 from coldtable.cli.restore import restore
+from coldtable.cli.revert import revert
 from coldtable.cli.status import show_status
 from coldtable.cli.tick import run_tick
 from coldtable.cli.verify import verify
@@ -52,6 +53,7 @@ for command in (
     export,
     verify,
     restore,
+    revert,
     materialize,
     pause,
     resume,

@@ -34,6 +34,7 @@ _THREADS, _ALONE = 8, 48 * 1024 * 1024
 
 def restore(
     table: str,
+    /,
     *,
     at: str,
     to: str,
@@ -62,8 +63,37 @@ def restore(
 ) -> int:
     """Make a table again as it was at an instant that the archive covers.
 
-    Without --yes it only shows what it would do, how long that takes and what it costs. Run again
-    after any interruption, the same command goes on where it was.
+    Without --yes it only shows what it would do, how long that takes and what it costs. Every byte
+    that is restored is checked before anything is written, and the table is held against the
+    archive when it is done. Run again after any interruption, the same command goes on where it
+    was.
+
+    Examples:
+
+    `coldtable restore orders --at latest --to orders-copy`
+
+    `coldtable restore orders --at 2026-11-01T03:00+09:00 --to orders-copy --yes`
+
+    `coldtable restore orders --at latest --to orders-copy --keys 'user#42' --yes`
+
+    `coldtable restore orders --at latest --to orders --into-source --merge --yes`
+
+    `coldtable restore orders --at latest --to copy --archive ./copied --key pk:S --key sk:N --yes`
+
+    Exit codes: 0; 1 if an import failed or the table is not what the archive holds; 4 if the
+    archive does not cover the instant; 5 if anything is damaged or missing; 10 if the key schema
+    is not known; 11 without the rights; 12 if there is no such table or bucket; 13 if the table
+    must not be written to.
+
+    IAM: `dynamodb:DescribeTable`, `dynamodb:CreateTable`, `dynamodb:UpdateTable`,
+    `dynamodb:UpdateTimeToLive`, `dynamodb:TagResource`, `dynamodb:UpdateContinuousBackups`,
+    `dynamodb:BatchGetItem` and `dynamodb:Scan` on the new table; to write
+    `dynamodb:BatchWriteItem` (with --merge `dynamodb:PutItem`); to import `dynamodb:ImportTable`,
+    `dynamodb:DescribeImport`, `dynamodb:ListImports`, `logs:GetLogEvents`, and what ImportTable
+    itself asks for: `logs:CreateLogGroup`, `logs:CreateLogStream`, `logs:DescribeLogGroups`,
+    `logs:DescribeLogStreams`, `logs:PutLogEvents`, `logs:PutRetentionPolicy`. `s3:ListBucket` on
+    the archive's bucket, `s3:GetObject` and `s3:PutObject` on its objects (the checkpoint, and
+    what increments are folded into); without --archive `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -149,7 +179,7 @@ def restore(
         if archive
         else configured_archive(context, parameter_path, table)
     )
-    windows = _windows(context, place, scratch, limits(memory))
+    windows = restore_windows(context, place, scratch, limits(memory))
     plan = plan_table(wish, windows)
     if dry_run or not yes:
         _answer(context, plan, None)
@@ -172,7 +202,10 @@ def _merging(*, merge: bool, newer_by: str | None, overwrite: bool) -> Merging |
     return Merging.NEWER if newer_by else Merging.REPLACE if overwrite else Merging.MISSING
 
 
-def _windows(context: Context, place: Place, scratch: str | None, bounds: Limits) -> Windows:
+def restore_windows(
+    context: Context, place: Place, scratch: str | None, bounds: Limits | None = None
+) -> Windows:
+    """Everything that a restore asks and changes, with the SDK behind it."""
     from coldtable.aws.imports import DynamoDbImports
     from coldtable.aws.table_reader import DynamoDbReader
     from coldtable.aws.table_writer import DynamoDbWriter
@@ -199,7 +232,7 @@ def _windows(context: Context, place: Place, scratch: str | None, bounds: Limits
         reader=DynamoDbReader(wire),
         importer=DynamoDbImports(dynamodb, context.session.client("logs")),
         ion=_read_ion,
-        bounds=bounds,
+        bounds=bounds or limits(),
         now=lambda: datetime.now(UTC),
         pause=time.sleep,
         say=context.note,

@@ -6,13 +6,10 @@ import json
 from collections.abc import Sequence
 
 from coldtable.core.creation import global_indexes, is_on_demand, local_indexes
-from coldtable.core.pace import Rate, units_a_second
+from coldtable.core.pace import NEW_TABLE_UNITS, Rate, units_a_second
 from coldtable.core.prices import import_price, write_price
 from coldtable.core.size import item_size, write_units
 from coldtable.model_restore import Definition, Estimate, TableState, Way
-
-# What a new table on demand takes at first (general knowledge, UNVERIFIED).
-_NEW_TABLE_UNITS = 4000.0
 
 
 def estimate(
@@ -56,7 +53,7 @@ def _seconds(
     if rate and rate.items:
         return items / rate.items
     if target:
-        takes = float(target.write_units or _NEW_TABLE_UNITS)
+        takes = float(target.write_units or NEW_TABLE_UNITS)
         return units / (units_a_second(rate, target) or takes)
     return units / (_capacity(definition) * (rate.share if rate and rate.share else 1))
 
@@ -66,4 +63,4 @@ def _capacity(definition: Definition) -> float:
     if not is_on_demand(definition):
         return float(table["ProvisionedThroughput"]["WriteCapacityUnits"])
     limit = (table.get("OnDemandThroughput") or {}).get("MaxWriteRequestUnits") or -1
-    return float(limit) if limit > 0 else _NEW_TABLE_UNITS
+    return float(limit) if limit > 0 else NEW_TABLE_UNITS

@@ -11,6 +11,9 @@ from coldtable.errors import UsageError
 from coldtable.model_restore import TableState
 
 _RATE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<share>%?)")
+# What a new table on demand takes at first (general knowledge, UNVERIFIED), and what is taken for
+# granted where AWS does not say more.
+NEW_TABLE_UNITS = 4000.0
 # How much may be caught up with after a pause, in seconds.
 _CREDIT = 1.0
 # The longest pause between two attempts, in seconds.
@@ -38,18 +41,10 @@ def parse_rate(text: str) -> Rate:
 
 
 def units_a_second(rate: Rate | None, table: TableState) -> float | None:
-    """The write units a second that a share means for this table; ``None`` without a share.
-
-    Raises ``UsageError`` where AWS does not say what the table takes.
-    """
+    """The write units a second that a share means for this table; ``None`` without a share."""
     if rate is None or rate.share is None:
         return None
-    if not table.write_units:
-        raise UsageError(
-            f"AWS does not say how much the table {table.name} takes, so there is no share of it",
-            hint="Give --rate in items a second",
-        )
-    return table.write_units * rate.share
+    return (table.write_units or NEW_TABLE_UNITS) * rate.share
 
 
 class Pace:

@@ -17,7 +17,7 @@ from coldtable.core.checkpoint import Checkpoint, decode
 from coldtable.core.creation import local_indexes, losses, without_indexes
 from coldtable.core.definition import check_table_name, definition_of_key
 from coldtable.core.estimate import estimate
-from coldtable.core.lines import Parse
+from coldtable.core.lines import Parse, parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.core.pace import Rate
 from coldtable.core.records import ROOT
@@ -195,6 +195,11 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
         checkpoint_key=key,
         checkpoint=checkpoint,
     )
+
+
+def line_parser(export: ArchivedExport, ion: Parse) -> Parse:
+    """How a line of this export is read."""
+    return ion if export.manifest.output_format == "ION" else parse_json
 
 
 def json_lines(

@@ -99,7 +99,18 @@ class Sender:
             self._together(batch, batch.first, batch.items)
             return
         for place, item in enumerate(batch.items, batch.first):
-            self._alone(batch, place, item, self._condition(item))
+            try:
+                self.put(item, self._condition(item))
+            except ParameterInvalid as error:
+                self._halves(batch, place, [item], error)
+
+    def put(self, item: bytes, condition: Condition) -> bool:
+        """Put one item if the condition holds, however long it takes; whether it did."""
+        return self._one([item], lambda: self._writer.put(self._table, item, condition))
+
+    def delete(self, key: bytes, condition: Condition) -> bool:
+        """Delete one item if the condition holds, however long it takes; whether it did."""
+        return self._one([key], lambda: self._writer.delete(self._table, key, condition))
 
     def _together(self, batch: Batch, first: int, items: Sequence[bytes]) -> None:
         left, attempt = items, 0
@@ -138,20 +149,18 @@ class Sender:
         self._together(batch, first, items[:middle])
         self._together(batch, first + middle, items[middle:])
 
-    def _alone(self, batch: Batch, place: int, item: bytes, condition: Condition) -> None:
+    def _one(self, items: Sequence[bytes], write: Callable[[], bool]) -> bool:
         attempt = 0
         while True:
-            self._wait([item])
+            self._wait(items)
             try:
-                done = self._writer.put(self._table, item, condition)
-            except ParameterInvalid as error:
-                self._halves(batch, place, [item], error)
+                done = write()
             except (Throttled, ServiceFailed) as error:
                 attempt += 1
                 self._bear(error, attempt)
                 continue
             self._count(written=int(done), kept=int(not done))
-            return
+            return done
 
     def _wait(self, items: Sequence[bytes]) -> float:
         """Wait for our turn; the write units that were reserved."""

@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from coldtable.errors import Conflict, ParameterInvalid, TableNotFound
@@ -46,17 +46,23 @@ class FakeTables:
         self.writes = 0
         self._tables: dict[str, _Table] = {}
         self._made = 0
-        self._lock = Lock()
+        self._lock = RLock()
 
     def add(
-        self, name: str, key: KeySchema, *, write_units: int | None = None, arn: str | None = None
+        self,
+        name: str,
+        key: KeySchema,
+        *,
+        write_units: int | None = None,
+        arn: str | None = None,
+        table_id: str | None = None,
     ) -> TableState:
         """A table that is there already."""
         self._made += 1
         state = TableState(
             name=name,
             arn=arn or f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}",
-            table_id=f"id-{self._made}-{name}",
+            table_id=table_id or f"id-{self._made}-{name}",
             key=key,
             ready=True,
             on_demand=write_units is None,
