@@ -8,8 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from coldtable.core.manifest import Manifest
+from coldtable.core.timeline import timeline
+from coldtable.demo.continuous import OUTAGE, Growth, check_growth
 from coldtable.demo.story import Proof, check, next_night, order
-from coldtable.model import Export, ExportStatus
+from coldtable.model import Export, ExportStatus, Window
+from coldtable.model_archive import Run, Timeline
 
 NIGHT = next_night(datetime(2026, 11, 25, 9, tzinfo=UTC))
 EXPORT = Export(
@@ -69,3 +72,41 @@ def test_what_is_off_is_said(proof: Proof, said: str) -> None:
     """A wrong folder, another moment, other items, or the table of now: each is named alone."""
     (wrong,) = check(proof, NIGHT)
     assert said in wrong
+
+
+def chain(windows: int, *, end: datetime | None = None, gap: bool = False) -> Timeline:
+    """A chain of hourly windows, the last one up to ``end``; or two chains that do not meet."""
+    start = NIGHT.moment
+    hours = [start + timedelta(hours=n) for n in range(windows + 1)]
+    stops = [*hours[1:-1], end or hours[-1]]
+    runs = [Run(window=Window(start=a, stop=b)) for a, b in zip(hours, stops, strict=False)]
+    later = [hours[-1] + timedelta(days=2)] if gap else []
+    return timeline([start, *later], runs)
+
+
+TOLD = ("coldtable: orders: stale", "coldtable: orders: over")
+HEALED = Growth(
+    grown=chain(3),
+    healed=chain(6, end=NIGHT.moment + OUTAGE + timedelta(hours=3)),
+    told=TOLD,
+    states={},
+)
+
+
+def test_a_chain_that_healed_is_right() -> None:
+    """Grown, caught up, without a gap, and told twice."""
+    assert check_growth(HEALED) == []
+
+
+@pytest.mark.parametrize(
+    ("growth", "said"),
+    [
+        (replace(HEALED, grown=chain(1)), "has not grown"),
+        (replace(HEALED, healed=chain(6)), "has not been caught up"),
+        (replace(HEALED, healed=chain(6, gap=True)), "has left a gap"),
+        (replace(HEALED, told=TOLD[:1]), "people were told"),
+    ],
+)
+def test_a_chain_that_did_not_heal_is_not_right(growth: Growth, said: str) -> None:
+    """Whatever is off is said."""
+    assert any(said in line for line in check_growth(growth))

@@ -15,12 +15,14 @@ from cyclopts import Parameter
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.deploy import template, windows
 from coldtable.core.prefix import DEFAULT_TEMPLATE
-from coldtable.core.request import iso
+from coldtable.core.request import exact_iso, iso
+from coldtable.demo.continuous import Growth, check_growth, keep_continuously
 from coldtable.demo.scene import TABLE, Scene
 from coldtable.demo.story import (
     MOMENT,
     SCHEDULE,
     STACK,
+    TICK,
     ZONE,
     Proof,
     Stage,
@@ -66,10 +68,12 @@ def demo(
         scene = Scene(inside.session, time.sleep)
         report = _build(inside, scene, without)
         try:
-            proof = play(_stage(inside, aws, scene), night, report.outputs["DeadLetterQueueUrl"])
-            if wrong := check(proof, night):
-                raise CheckFailed("The demo is not as it should be: " + "; ".join(wrong))
-            _answer(inside, proof)
+            stage = _stage(inside, aws, scene)
+            proof = play(stage, night, report.outputs["DeadLetterQueueUrl"])
+            _must_be_right(check(proof, night))
+            growth = keep_continuously(stage, proof.export.bucket, PATH)
+            _must_be_right(check_growth(growth))
+            _answer(inside, proof, growth)
         except ColdtableError as problem:
             if keep:
                 inside.note(f"\n{problem}")
@@ -78,6 +82,11 @@ def demo(
         if keep:
             _keep(inside, aws, report)
     return 0
+
+
+def _must_be_right(wrong: list[str]) -> None:
+    if wrong:
+        raise CheckFailed("The demo is not as it should be: " + "; ".join(wrong))
 
 
 def _inside(context: Context, aws: EmbeddedAws) -> Context:
@@ -133,12 +142,13 @@ def _deploy(inside: Context) -> DeployReport:
         at=MOMENT,
         prefix_template=DEFAULT_TEMPLATE,
         parameter_path=PATH,
+        tick=TICK,
     )
     quiet = replace(windows(inside), say=inside.detail)
     return deploy(wish, quiet, template(), build_zip())
 
 
-def _answer(inside: Context, proof: Proof) -> None:
+def _answer(inside: Context, proof: Proof, growth: Growth) -> None:
     body = {
         "export": proof.export.arn,
         "moment": iso(proof.export.moment) if proof.export.moment else None,
@@ -146,6 +156,13 @@ def _answer(inside: Context, proof: Proof) -> None:
         "objects": list(proof.keys),
         "itemsExported": proof.exported,
         "itemsNow": proof.now,
+        "chain": {
+            "base": exact_iso(growth.healed.chains[0].base),
+            "windows": growth.healed.chains[0].windows,
+            "newest": exact_iso(growth.healed.chains[0].end),
+            "gaps": len(growth.healed.gaps),
+            "told": list(growth.told),
+        },
     }
 
     def table() -> None:
@@ -161,6 +178,9 @@ def _answer(inside: Context, proof: Proof) -> None:
         )
         print_table(["ORDER", "IN THE EXPORT", "IN THE TABLE NOW"], _rows(proof))
         out("\nThe export holds the table as it was at the moment.\n")
+        grown, healed = growth.grown.chains[0], growth.healed.chains[0]
+        out(f"\nThe chain: {grown.windows} windows before the outage, {healed.windows} after it, ")
+        out(f"and no gap.\nPeople were told: {'; '.join(growth.told)}\n")
 
     inside.answer("coldtable.demo/1", body, table)
 

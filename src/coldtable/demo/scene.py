@@ -48,6 +48,10 @@ class Scene:
     def remove(self, item_id: str) -> None:
         self._dynamodb.delete_item(TableName=TABLE, Key={"id": {"S": item_id}})
 
+    def write_parameter(self, name: str, value: str) -> None:
+        """A setting, as the AWS CLI would write it."""
+        self._session.client("ssm").put_parameter(Name=name, Value=value, Type="String")
+
     def items(self) -> dict[str, Item]:
         """The table now: id to item."""
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)

@@ -23,6 +23,8 @@ from coldtable.ports import Exporter, ObjectStore
 ZONE = ZoneInfo("Asia/Tokyo")
 EVENING, MOMENT, SCHEDULE = time(20), time(3), "cron(0 4 * * ? *)"
 STACK = "coldtable-demo"
+# Twice an hour, so that a whole day of the story is played in seconds.
+TICK = "rate(30 minutes)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,15 @@ class Stage:
     objects: Callable[[str], ObjectStore]
     pause: Callable[[float], None]
     tell: Callable[[str], None]
+
+    def clock(self) -> str:
+        """The time in the story."""
+        return f"{self.aws.now().astimezone(ZONE):%d %b %H:%M}"
+
+    def quiet(self) -> None:
+        """Wait until no export of the table is in progress."""
+        arns = self.scene.export_arns(self.exporter.table(TABLE).arn)
+        follow_exports([self.exporter.describe(arn) for arn in arns], self.exporter, self.pause)
 
 
 def next_night(now: datetime) -> Night:
@@ -99,12 +110,12 @@ def play(stage: Stage, night: Night, dead_letters: str) -> Proof:
     tell, scene = stage.tell, stage.scene
     write_evening(scene)
     then = scene.items()
-    tell(f"{_clock(stage)}  {len(then)} orders are in the table")
+    tell(f"{stage.clock()}  {len(then)} orders are in the table")
     stage.aws.move_to(night.change)
     write_night(scene)
-    tell(f"{_clock(stage)}  one order was changed, one deleted, one added: too late for this night")
+    tell(f"{stage.clock()}  one order was changed, one deleted, one added: too late for this night")
     stage.aws.move_to(night.morning)
-    tell(f"{_clock(stage)}  the schedule {SCHEDULE} has fired")
+    tell(f"{stage.clock()}  the schedule {SCHEDULE} has fired")
     export = _await_export(stage, dead_letters)
     return _prove(stage, export, then)
 
@@ -132,7 +143,7 @@ def _await_export(stage: Stage, dead_letters: str) -> Export:
             (export,) = follow_exports(
                 [stage.exporter.describe(found[0])], stage.exporter, stage.pause
             )
-            stage.tell(f"{_clock(stage)}  export {export.export_id} is {export.status}")
+            stage.tell(f"{stage.clock()}  export {export.export_id} is {export.status}")
             if problem := failure_of(export):
                 raise problem
             return export
@@ -164,13 +175,13 @@ def _prove(stage: Stage, export: Export, then: Mapping[str, Item]) -> Proof:
         export=export,
         manifest=manifest,
         keys=tuple(store.keys((export.prefix or "") + "/")),
-        then=_plain(then),
-        exported=_plain(exported),
-        now=_plain(stage.scene.items()),
+        then=plain(then),
+        exported=plain(exported),
+        now=plain(stage.scene.items()),
     )
 
 
-def _plain(items: Mapping[str, Item]) -> dict[str, Item]:
+def plain(items: Mapping[str, Item]) -> dict[str, Item]:
     """Items so that they can be compared: binary as the export spells it, sets in order."""
     return {key: _plain_value(item) for key, item in items.items()}
 
@@ -184,7 +195,3 @@ def _plain_value(value: Any) -> Any:
         case dict():
             return {key: _plain_value(inner) for key, inner in value.items()}
     return value
-
-
-def _clock(stage: Stage) -> str:
-    return f"{stage.aws.now().astimezone(ZONE):%d %b %H:%M}"
