@@ -1,6 +1,7 @@
 # Everything starts from a machine with Python 3.11 or newer and make; nothing else is needed.
 #   make demo    set up, then watch the whole thing work on the embedded AWS
 #   make test    set up, then run every test
+#   make test-large  what takes minutes: folding gigabytes within its memory
 #   make lint    ruff, mypy, import-linter, cfn-lint
 #   make bench   the benchmarks: ratios, side by side in one run
 #   make lock    remake constraints.txt (needs uv)
@@ -18,7 +19,7 @@ LAMBDA_READY := $(LAMBDA_VENV)/.ready
 
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test test-lambda-python lint bench setup lock clean
+.PHONY: demo test test-large test-lambda-python lint bench setup lock clean
 
 demo: $(READY)
 	$(BIN)/coldtable demo
@@ -50,6 +51,10 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints.txt
 	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
+
+# Minutes long, and gigabytes of temporary files.
+test-large: $(READY)
+	$(BIN)/python -m pytest tests/large
 
 # The same pinned versions and hashes. Not compiled: these tests import little of it.
 ifneq ($(LAMBDA_PYTHON),)
