@@ -38,6 +38,7 @@ bench: $(READY)
 	$(BIN)/python bench/lambda.py
 	$(BIN)/python bench/journal.py
 	$(BIN)/python bench/exports.py
+	$(BIN)/python bench/catalog.py
 	PYTHONPATH=. $(BIN)/python bench/tick.py
 	$(BIN)/python bench/verify.py
 	$(BIN)/python bench/restore_write.py

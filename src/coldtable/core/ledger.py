@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
@@ -59,7 +59,7 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
     base_names = list(base_names)
     bases, defined = _bases(base_names)
     cuts = {w.span.moment for w in bases if isinstance(w.span, Snapshot)}
-    runs, expired = list[Run](), list[Run]()
+    runs, expired = list[_Joined](), list[_Joined]()
     windows, snapshots, gaps = list[Wanted](), list[Wanted](), set[datetime]()
     for slot, facts in _by_slot(parse_log_name(name) for name in log_names):
         if any(f.gap for f in facts):
@@ -80,10 +80,10 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
     return Ledger(
         table_id=table_id,
         bases=tuple(bases),
-        runs=tuple(runs),
+        runs=_finished(runs),
         windows=tuple(windows),
         snapshots=tuple(snapshots),
-        expired=tuple(expired),
+        expired=_finished(expired),
         gaps=frozenset(gaps),
         defined=frozenset(defined),
         ended="ended.json" in base_names,
@@ -215,9 +215,22 @@ def _settled_span(wanted: Wanted) -> Window | Snapshot | None:
     return min(proven, key=lambda a: a.expired).span if proven else None
 
 
-def _extend(runs: list[Run], span: Window, cuts: set[datetime]) -> None:
-    if runs and runs[-1].window.stop == span.start and span.start not in cuts:
-        joined = Window(start=runs[-1].window.start, stop=span.stop)
-        runs[-1] = Run(window=joined, count=runs[-1].count + 1)
+@dataclass(slots=True)
+class _Joined:
+    """A run while it grows: it may be joined a hundred thousand times."""
+
+    start: datetime
+    stop: datetime
+    count: int = 1
+
+
+def _extend(runs: list[_Joined], span: Window, cuts: set[datetime]) -> None:
+    if runs and runs[-1].stop == span.start and span.start not in cuts:
+        runs[-1].stop = span.stop
+        runs[-1].count += 1
     else:
-        runs.append(Run(window=span))
+        runs.append(_Joined(span.start, span.stop))
+
+
+def _finished(runs: Iterable[_Joined]) -> tuple[Run, ...]:
+    return tuple(Run(window=Window(start=r.start, stop=r.stop), count=r.count) for r in runs)

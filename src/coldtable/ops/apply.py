@@ -120,7 +120,8 @@ def _apply(action: Action, bench: Bench) -> Step:
         case MarkGap():
             return _mark_gap(bench, action)
         case EndTable():
-            fields = {"table": _table_fields(bench.table), "reason": action.reason}
+            gone = {**_table_fields(bench.table), "id": action.table_id}
+            fields = {"table": gone, "reason": action.reason}
             bench.catalog.note(
                 ended_key(bench.home, action.table_id), body("ended", bench.now, **fields)
             )

@@ -1,0 +1,61 @@
+"""One table's life, in which a record of every kind is written: the examples of docs/format.md."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from coldtable.core.records import Home
+from coldtable.model import Destination, ExportRequest, Snapshot
+from coldtable.ops.catalog import Catalog
+from coldtable.ops.compact import compact
+from coldtable.ops.history import History
+from coldtable.ops.rebuild import Source, rebuild
+from tests.unit.ticking import DAY, HOUR, Night, policy
+
+
+def play() -> dict[str, bytes]:
+    """What lies below ``coldtable/`` in the end."""
+    night = Night(policy(every=6 * HOUR, rpo=13 * HOUR))
+    night.run(7 * HOUR)
+    night.aws.failures = ["S3AccessDenied"]
+    night.run(6 * HOUR)
+    night.aws.damages = ["data"]
+    night.run(7 * HOUR)
+    night.aws.switch_pitr("orders", on=False)
+    night.run(HOUR)
+    night.aws.switch_pitr("orders", on=True)
+    night.run(9 * HOUR)
+    by_hand(night)
+    index(night)
+    night.aws.drop("orders")
+    night.aws.pass_time(HOUR)
+    night.table = night.aws.create("orders")
+    night.run(HOUR)
+    return {k: v for k, v in night.aws.bucket.objects.items() if k.startswith("coldtable/")}
+
+
+def by_hand(night: Night) -> None:
+    """Somebody exports the table, and the catalog hears of it by a rebuild."""
+    moment = night.aws.now.replace(microsecond=0) - timedelta(minutes=10)
+    night.aws.start(
+        ExportRequest(
+            table=night.table,
+            span=Snapshot(moment=moment),
+            to=Destination(bucket="archive"),
+            prefix="by-hand",
+            token="by-hand",
+        )
+    )
+    night.aws.pass_time(timedelta(minutes=15))
+    night.tick()
+    store = night.aws.bucket
+    rebuild(Source(store=store, prefix="", catalog=Catalog(store)), night.aws.now)
+
+
+def index(night: Night) -> None:
+    """The month's index, as a tick writes it when the time has come."""
+    history = History(
+        catalog=Catalog(night.aws.bucket), home=Home.of(night.table), table_id=night.table.table_id
+    )
+    later = night.aws.now + 50 * DAY
+    assert compact(history, later, later)
