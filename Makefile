@@ -42,6 +42,8 @@ bench: $(READY)
 	PYTHONPATH=. $(BIN)/python bench/tick.py
 	$(BIN)/python bench/verify.py
 	$(BIN)/python bench/restore_write.py
+	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints-bench.txt
+	PYTHONPATH=. $(BIN)/python bench/restore_fold.py
 
 setup: $(READY)
 
@@ -75,6 +77,8 @@ $(LAMBDA_READY): constraints.txt pyproject.toml
 lock:
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		--extra archive --extra local --group dev pyproject.toml -o constraints.txt
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--group bench -o constraints-bench.txt
 
 clean:
 	rm -rf $(VENV) $(LAMBDA_VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
