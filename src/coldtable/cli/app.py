@@ -20,7 +20,9 @@ from coldtable.cli.context import Context, Output
 from coldtable.cli.demo import demo
 from coldtable.cli.deploy import deploy
 from coldtable.cli.destroy import destroy
+from coldtable.cli.expire import run_expire
 from coldtable.cli.export import export
+from coldtable.cli.hold import hold
 from coldtable.cli.local import local
 from coldtable.cli.materialize import materialize
 from coldtable.cli.pause import pause, resume
@@ -55,6 +57,7 @@ for command in (
     restore,
     revert,
     materialize,
+    hold,
     pause,
     resume,
     config,
@@ -65,6 +68,7 @@ for command in (
 ):
     app.command(command)
 app.command(run_tick, name="tick")
+app.command(run_expire, name="expire")
 app.command(show_status, name="status")
 
 

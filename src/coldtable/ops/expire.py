@@ -23,7 +23,7 @@ from coldtable.model_policy import Retention
 from coldtable.ops.compact import revise
 from coldtable.ops.history import index_names
 from coldtable.ops.hold import holds_of
-from coldtable.ops.remove import Refused, first_lock, lock_text, remove_export
+from coldtable.ops.remove import Refused, find_lock, lock_text, remove_export
 from coldtable.ops.shelf import Shelf, folder_of
 from coldtable.ports import ObjectStore, Vault
 
@@ -186,7 +186,7 @@ def _locks(removals: Sequence[Removal], ground: Ground) -> str:
     assert ground.vault is not None  # noqa: S101  only asked where there is one
     for removal in removals:
         export_id = removal.piece.attempt.export_id or ""
-        if lock := first_lock(ground.vault, ground.store, removal.folder, export_id):
+        if lock := find_lock(ground.vault, ground.store, removal.folder, export_id, ground.now):
             return lock_text(lock)
     return ""
 

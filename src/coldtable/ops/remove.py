@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 
 from coldtable.core.archive import SUMMARY, located_in
 from coldtable.core.manifest import parse_files
@@ -49,12 +50,16 @@ def data_keys(store: ObjectStore, folder: str, export_id: str) -> list[str]:
     return [located_in(folder, export_id, files_key, file.key) for file in files]
 
 
-def first_lock(vault: Vault, store: ObjectStore, folder: str, export_id: str) -> Lock | None:
-    """A lock of any of the export's objects; the one that lasts longest, if there are several."""
+def find_lock(
+    vault: Vault, store: ObjectStore, folder: str, export_id: str, now: datetime
+) -> Lock | None:
+    """A lock that any of the export's objects is under; of several the one that lasts longest."""
     keys = {*store.keys(f"{folder}/"), *data_keys(store, folder, export_id)}
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
         found = [lock for lock in threads.map(vault.lock, sorted(keys)) if lock]
-    return max(found, key=_weight, default=None)
+    # A retention that is over is told for ever.
+    lasting = (lock for lock in found if lock.legal_hold or (lock.until and lock.until > now))
+    return max(lasting, key=_weight, default=None)
 
 
 def lock_text(lock: Lock) -> str:
