@@ -90,3 +90,19 @@ def test_snapshots_are_counted_against_their_rule() -> None:
         [datetime(2026, 10, 1, 3, tzinfo=UTC)], rare, months(NOON, ZONE), TODAY - 90 * DAY, NOON
     )
     assert draw(year) == "·········x█x"
+
+
+def test_what_has_expired_is_not_due() -> None:
+    """Neither a stretch nor a moment that retention let go of looks as if it were missing."""
+    cells = days(NOON, ZONE, 4)
+    known = [Window(start=TODAY - 3 * DAY, stop=NOON)]
+    kept = [
+        Window(start=TODAY - 3 * DAY, stop=TODAY - 3 * DAY + 6 * HOUR),
+        Window(start=TODAY - DAY, stop=NOON),
+    ]
+    shares = covered(kept, cells, kept[0].start, NOON, known)
+    assert shares == [1.0, None, 1.0, 1.0]
+    rule = MomentRule(day=None, at=time(3), zone=ZONE)
+    moments = [TODAY + 3 * HOUR - n * DAY for n in range(4)]
+    shares = made([moments[3], moments[0]], rule, cells, moments[3], NOON, {moments[2]})
+    assert shares == [1, None, 0, 1]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from coldtable.core.bar import draw
+from coldtable.core.records import Home
 from coldtable.core.standing import Standing
 from coldtable.errors import AccessDenied, TableNotFound
 from coldtable.model import Window
 from coldtable.model_archive import IncidentKind
-from coldtable.model_policy import Mode, Pause, Policy
+from coldtable.model_policy import Mode, Pause, Policy, Retention
+from coldtable.ops.catalog import Catalog
+from coldtable.ops.expire import Ground, expire, plan_expiry
+from coldtable.ops.shelf import open_shelf
 from coldtable.ops.status import StatusReport, TableStatus, status
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.counting import CountingObjects
@@ -193,3 +197,18 @@ def test_a_failure_that_a_retry_has_mended() -> None:
     failure = found(look(night)).failure
     assert failure is not None
     assert (failure.mended, failure.attempt.reason) == (True, "UnknownError")
+
+
+def test_what_has_expired_is_no_gap() -> None:
+    """A chain that retention let go of is neither missing from the bar nor told as a gap."""
+    night = Night(policy(full_every=DAY))
+    night.run(3 * DAY, every=timedelta(minutes=30))
+    home, catalog = Home.of(night.table), Catalog(night.aws.bucket)
+    shelf = open_shelf(catalog, home, night.table.table_id, catalog.heads(home))
+    ground = Ground(store=night.aws.bucket, vault=None, now=night.aws.now)
+    done = expire(plan_expiry(shelf, Retention(within=DAY), ground), ground)
+    assert done.removed
+    seen = found(look(night))
+    assert seen.gaps == ()
+    assert "x" not in draw(seen.days)
+    assert draw(seen.days).endswith("·███")

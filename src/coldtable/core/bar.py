@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -52,23 +52,23 @@ def months(now: datetime, zone: ZoneInfo, count: int = MONTHS) -> list[Window]:
 
 
 def covered(
-    coverage: Sequence[Window], cells: Iterable[Window], begin: datetime | None, until: datetime
+    coverage: Sequence[Window],
+    cells: Iterable[Window],
+    begin: datetime | None,
+    until: datetime,
+    known: Sequence[Window] = (),
 ) -> list[Share]:
     """How much of each cell can be restored, of what lies in ``[begin, until)``.
 
     ``begin`` is when the first export was, ``until`` up to when there should be something by now.
+    What is ``known`` to have been there and is not any more has expired: it is not due.
     """
     shares: list[Share] = []
     for cell in cells:
         start, stop = max(cell.start, begin or until), min(cell.stop, until)
-        if start >= stop:
-            shares.append(None)
-            continue
-        there = sum(
-            (min(c.stop, stop) - max(c.start, start) for c in coverage if _meet(c, start, stop)),
-            timedelta(),
-        )
-        shares.append(there / (stop - start))
+        there = _overlap(coverage, start, stop)
+        due = stop - start - max(_overlap(known, start, stop) - there, timedelta())
+        shares.append(there / due if start < stop and due else None)
     return shares
 
 
@@ -78,17 +78,20 @@ def made(
     cells: Iterable[Window],
     begin: datetime | None,
     until: datetime,
+    gone: Collection[datetime] = (),
 ) -> list[Share]:
     """How many of the moments that a rule wants in each cell there are, since ``begin``.
 
-    They are counted, because the rule may have been another one then.
+    They are counted, because the rule may have been another one then. Those that are ``gone`` have
+    expired: they are not due.
     """
     found, shares = sorted(moments), list[Share]()
     for cell in cells:
         start, stop = max(cell.start, begin or until), min(cell.stop, until)
         wanted = sum(1 for _ in _due(rule, start, stop))
+        wanted -= sum(start <= moment < stop for moment in gone)
         there = sum(cell.start <= moment < cell.stop for moment in found)
-        if not wanted:
+        if wanted <= 0:
             shares.append(1.0 if there else None)
         else:
             shares.append(min(1.0, there / wanted))
@@ -102,8 +105,9 @@ def _due(rule: MomentRule, start: datetime, stop: datetime) -> Iterable[datetime
         moment = latest_moment(rule, moment - timedelta(seconds=1))
 
 
-def _meet(one: Window, start: datetime, stop: datetime) -> bool:
-    return one.start < stop and start < one.stop
+def _overlap(coverage: Iterable[Window], start: datetime, stop: datetime) -> timedelta:
+    shared = (min(c.stop, stop) - max(c.start, start) for c in coverage)
+    return sum((length for length in shared if length > timedelta()), timedelta())
 
 
 def _cells(edges: Sequence[date], zone: ZoneInfo) -> list[Window]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from coldtable.core import bar
 from coldtable.core.incidents import lag
 from coldtable.core.records import Fact, parse_base_name, parse_log_name
-from coldtable.core.timeline import ledger_timeline
+from coldtable.core.timeline import known_timeline, ledger_timeline
 from coldtable.model import Snapshot, Span, Window
 from coldtable.model_archive import Attempt, Chain, Ledger, Slot, Timeline
 from coldtable.model_policy import Mode, Policy
@@ -97,8 +97,8 @@ def standing(ledger: Ledger, troubled: Sequence[str], policy: Policy, now: datet
         flying=flying,
         failure=_last_failure(troubled, found, now),
         gaps=tuple(_gaps(ledger, found, continuous=continuous)),
-        days=tuple(_shares(found, policy, now, bar.DAYS)),
-        months=tuple(_shares(found, policy, now, bar.MONTHS)),
+        days=tuple(_shares(ledger, policy, now, bar.DAYS)),
+        months=tuple(_shares(ledger, policy, now, bar.MONTHS)),
     )
 
 
@@ -161,25 +161,41 @@ def _is_mended(span: Span | None, found: Timeline) -> bool:
 
 
 def _gaps(ledger: Ledger, found: Timeline, *, continuous: bool) -> Iterable[Gap]:
-    noted = [g for g in ledger.gaps if not any(c.start <= g < c.stop for c in found.coverage)]
-    starts = set(noted)
+    """What was noted, and in continuous mode also what was not. What expired is no gap, and what
+    came before all that is kept is of no use to anybody."""
+    known = known_timeline(ledger)
+    first = min((c.start for c in found.coverage), default=None)
+    starts = {
+        gap
+        for gap in ledger.gaps
+        if not any(c.start <= gap < c.stop for c in known.coverage)
+        and (first is None or gap >= first)
+    }
     if continuous:
         # Between two snapshots of a table that was in snapshot mode nothing was promised.
-        starts |= {c.stop for c in found.coverage[:-1] if c.start < c.stop}
+        bare = {c.start for c in known.coverage if c.start == c.stop}
+        starts |= {gap.start for gap in found.gaps if gap.start not in bare}
     for start in sorted(starts):
-        after = (c.start for c in found.coverage if c.start > start)
-        yield Gap(start=start, stop=next(after, None) if continuous else None, noted=start in noted)
+        after = (c.start for c in known.coverage if c.start > start)
+        yield Gap(
+            start=start,
+            stop=next(after, None) if continuous else None,
+            noted=start in ledger.gaps,
+        )
 
 
-def _shares(found: Timeline, policy: Policy, now: datetime, cells: int) -> list[bar.Share]:
-    zone = policy.rule.zone
+def _shares(ledger: Ledger, policy: Policy, now: datetime, cells: int) -> list[bar.Share]:
+    zone, found = policy.rule.zone, ledger_timeline(ledger)
     windows = bar.days(now, zone) if cells == bar.DAYS else bar.months(now, zone)
     # What is younger than the objective need not be there yet.
     until = max(now - policy.rpo, found.newest or now - policy.rpo)
     begin = found.chains[0].base if found.chains else None
+    kept, known = found, known_timeline(ledger)
     if policy.mode is Mode.CONTINUOUS:
-        return bar.covered(found.coverage, windows, begin, until)
-    return bar.made([chain.base for chain in found.chains], policy.rule, windows, begin, until)
+        return bar.covered(kept.coverage, windows, begin, until, known.coverage)
+    moments, proven = ([c.base for c in t.chains] for t in (kept, known))
+    gone = set(proven) - set(moments)
+    return bar.made(moments, policy.rule, windows, begin, until, gone)
 
 
 def _end(span: Span) -> datetime:

@@ -6,10 +6,15 @@ from datetime import timedelta
 
 from coldtable.core.records import Home
 from coldtable.model import Destination, ExportRequest, Snapshot
+from coldtable.model_archive import Hold
+from coldtable.model_policy import Retention
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.compact import compact
+from coldtable.ops.expire import Ground, expire, plan_expiry
 from coldtable.ops.history import History
+from coldtable.ops.hold import add_hold, release_hold
 from coldtable.ops.rebuild import Source, rebuild
+from coldtable.ops.shelf import open_shelf
 from tests.unit.ticking import DAY, HOUR, Night, policy
 
 
@@ -27,6 +32,7 @@ def play() -> dict[str, bytes]:
     night.run(9 * HOUR)
     by_hand(night)
     index(night)
+    hold_and_expire(night)
     night.aws.drop("orders")
     night.aws.pass_time(HOUR)
     night.table = night.aws.create("orders")
@@ -50,6 +56,19 @@ def by_hand(night: Night) -> None:
     night.tick()
     store = night.aws.bucket
     rebuild(Source(store=store, prefix="", catalog=Catalog(store)), night.aws.now)
+
+
+def hold_and_expire(night: Night) -> None:
+    """A hold is added and released, and after it the first chain expires."""
+    catalog, home = Catalog(night.aws.bucket), Home.of(night.table)
+    names = [key.rsplit("/", 1)[1] for key in catalog.store.keys(home.index(night.table.table_id))]
+    shelf = open_shelf(catalog, home, night.table.table_id, catalog.heads(home), names)
+    hold = Hold(number=1, reason="case 7", at=night.aws.now, by="ann")
+    add_hold(catalog, home, hold, shelf.units(night.aws.now).units)
+    release_hold(catalog, home, 1, night.aws.now, reason="it is closed", by="ann")
+    ground = Ground(store=night.aws.bucket, vault=None, now=night.aws.now)
+    done = expire(plan_expiry(shelf, Retention(within=4 * HOUR), ground), ground)
+    assert done.removed
 
 
 def index(night: Night) -> None:
