@@ -31,7 +31,10 @@ class Tables(Protocol):
         ...
 
     def ask(self, request: TableRequest) -> None:
-        """Ask for a table or a change of one; ``Conflict`` while it is busy with another."""
+        """Ask for a table or a change of one; ``Conflict`` while it is busy with another.
+
+        To ask for what is so already is no error, but for a table.
+        """
         ...
 
     def has_items(self, name: str) -> bool:

@@ -137,6 +137,34 @@ def test_a_table_comes_and_goes(here: Here) -> None:
     assert again.table_id != first
 
 
+def test_asking_again_changes_nothing(here: Here) -> None:
+    """What is so already may be asked for again, by whoever does not know that it is so."""
+    here.create()
+    ttl = {"Enabled": True, "AttributeName": "expires"}
+    stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    pitr = {"PointInTimeRecoveryEnabled": True}
+    state = here.tables.state("orders")
+    assert state is not None
+    name = {"TableName": "orders"}
+    tags = {"ResourceArn": state.arn, "Tags": [{"Key": "a", "Value": "b"}]}
+    for request in [
+        TableRequest(
+            operation="UpdateTimeToLive", body={**name, "TimeToLiveSpecification": ttl}, what="ttl"
+        ),
+        TableRequest(
+            operation="UpdateTable", body={**name, "StreamSpecification": stream}, what="stream"
+        ),
+        TableRequest(
+            operation="UpdateContinuousBackups",
+            body={**name, "PointInTimeRecoverySpecification": pitr},
+            what="pitr",
+        ),
+        TableRequest(operation="TagResource", body=tags, what="tags"),
+    ]:
+        for _ in range(2):
+            here.tables.ask(request)
+
+
 def test_no_table_is_an_error(here: Here) -> None:
     """Whoever writes to or reads from a table that is not there is told so."""
     calls: list[Callable[[], object]] = [

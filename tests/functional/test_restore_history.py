@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from datetime import datetime
 from random import Random
 from typing import Any
 
 import pytest
 
+from coldtable.cli.restore import restore
+from coldtable.cli.revert import revert
 from coldtable.local.process import EmbeddedAws
 
-from .conftest import Coldtable
+from .conftest import Coldtable, client
 from .exporter import Account, Item, item, values
 
 KEYS = ["--key", "pk:S", "--key", "sk:N"]
@@ -105,6 +110,42 @@ def test_a_window_is_reverted_on_the_live_table(
     assert reverted.json["conflictCount"] == 1
     expected = {**here.states[base], gone: values({gone: since})[gone]}
     assert values(here.scan("live")) == expected
+
+
+def test_the_named_rights_are_enough(aws: EmbeddedAws, account: str, coldtable: Coldtable) -> None:
+    """A user with the IAM actions of --help, and no other, restores both ways, and reverts."""
+    here = History(aws, account, 4)
+    base, *_, last = sorted(here.states)
+    where = ["--archive", f"s3://{here.bucket}", "--yes"]
+    key, secret = user_who_may(here, restore)
+    for way in ("write", "import"):
+        words = ["--at", last.isoformat(), "--to", way, "--way", way, *KEYS, *where]
+        done = coldtable("restore", "orders", *words, key=key, secret=secret)
+        assert done.code == 0, done.err
+        assert values(here.scan(way)) == here.states[last]
+    key, secret = user_who_may(here, revert)
+    words = ["--from", base.isoformat(), "--to", "latest", "--in", "write", *where]
+    done = coldtable("revert", "orders", *words, key=key, secret=secret)
+    assert done.code == 0, done.err
+    assert values(here.scan("write")) == here.states[base]
+
+
+def user_who_may(here: Account, command: Callable[..., Any]) -> tuple[str, str]:
+    """The keys of a user who has just the rights that the command's help names."""
+    iam = client(here.aws, "iam", here.number, "test")
+    told = (command.__doc__ or "").partition("IAM:")[2].partition("Parameters")[0]
+    actions = re.findall(r"`(\w+:\w+)`", told)
+    assert len(actions) > 5
+    name = command.__name__
+    iam.create_user(UserName=name)
+    statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="p",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    )
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    return made["AccessKeyId"], made["SecretAccessKey"]
 
 
 def test_an_instant_between_is_refused(

@@ -44,7 +44,7 @@ def restore(
     merge: bool = False,
     newer_by: str | None = None,
     overwrite: bool = False,
-    keys: list[str] | None = None,
+    keys: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     key: list[str] | None = None,
     without_indexes: bool = False,
     without_ttl: bool = False,
@@ -92,8 +92,9 @@ def restore(
     `dynamodb:DescribeImport`, `dynamodb:ListImports`, `logs:GetLogEvents`, and what ImportTable
     itself asks for: `logs:CreateLogGroup`, `logs:CreateLogStream`, `logs:DescribeLogGroups`,
     `logs:DescribeLogStreams`, `logs:PutLogEvents`, `logs:PutRetentionPolicy`. `s3:ListBucket` on
-    the archive's bucket, `s3:GetObject` and `s3:PutObject` on its objects (the checkpoint, and
-    what increments are folded into); without --archive `ssm:GetParametersByPath`.
+    the archive's bucket, `s3:GetObject` on its objects; for the checkpoint and for what increments
+    are folded into (see --scratch) `s3:PutObject`, `s3:AbortMultipartUpload` and
+    `s3:DeleteObject`; without --archive `ssm:GetParametersByPath`.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ def revert(
     from_: Annotated[str, Parameter(name="--from")],
     to: str,
     in_: Annotated[str | None, Parameter(name="--in")] = None,
-    keys: list[str] | None = None,
+    keys: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     archive: str | None = None,
     rate: str = "50%",
     dry_run: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coldtable.core.archive import SUMMARY, ArchivedExport
 from coldtable.core.lines import parse_json
@@ -32,6 +32,7 @@ class Content:
     """Items in files, proven to be whole. ``read`` gives a file's lines, those of a full export.
 
     ``folder`` is where ImportTable finds them, ``output_format`` how they are written there.
+    ``scratch`` is the folder of what was written for this only, empty if nothing was.
     """
 
     files: tuple[DataFile, ...]
@@ -39,6 +40,7 @@ class Content:
     items: int
     folder: str = ""
     output_format: str = "DYNAMODB_JSON"
+    scratch: str = ""
 
 
 def content_of(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
@@ -81,7 +83,18 @@ def _folded(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
     )
     if not made.new:
         _prove(export, Crew(cores=1), lambda: windows.scratch, progress)
-    return _exported(export, windows.scratch, windows)
+    return replace(_exported(export, windows.scratch, windows), scratch=made.folder)
+
+
+def clear(content: Content, windows: Windows) -> None:
+    """Remove what was written for this restore only; what refuses to go is told."""
+    if not content.scratch:
+        return
+    # The summary first: without it nobody takes the rest for an export.
+    windows.scratch.remove(f"{content.scratch}/{SUMMARY}")
+    refused = windows.scratch.remove_many(list(windows.scratch.keys(f"{content.scratch}/")))
+    for key, error in list(refused.items())[:1]:
+        windows.say(f"{len(refused)} objects of the fold are still there: {key}: {error.message}")
 
 
 def _exported(export: ArchivedExport, store: ObjectStore, windows: Windows) -> Content:

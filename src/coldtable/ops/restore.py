@@ -26,7 +26,7 @@ from coldtable.model_restore import (
 )
 from coldtable.ops.build import finish_table, make_table, wait_until_ready
 from coldtable.ops.compare import compare_all, compare_sample
-from coldtable.ops.content import Content, Tell, content_of
+from coldtable.ops.content import Content, Tell, clear, content_of
 from coldtable.ops.import_way import (
     begun_import,
     follow_import,
@@ -83,6 +83,7 @@ def restore_table(plan: TablePlan, windows: Windows, progress: Tell) -> RestoreR
             plan.definition, wish.to, table.arn, wish.parts, imported=imported is not None
         )
         finish_table(windows.tables, wish.to, requests, windows.pause, windows.say)
+    clear(content, windows)
     return RestoreReport(
         plan=plan,
         table=table,
