@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ BUILT = {
 class Archived(Account):
     """An account with a full export of sixty items of every type, after which things changed."""
 
-    def __init__(self, aws: EmbeddedAws, number: str, *, count: int = 60) -> None:
+    def __init__(self, aws: EmbeddedAws, number: str, *, count: int = 60, **more: Any) -> None:
         super().__init__(aws, number)
         rows = [
             item(f"p{n % 7}", n, **SOME_OF_EVERYTHING, pad={"S": "x" * (n * 37 % 900)})
@@ -72,7 +73,7 @@ class Archived(Account):
             self.dynamodb.batch_write_item(RequestItems={"orders": puts})
         self.moment = self.settle()
         self.expected = values({key(row): row for row in rows})
-        self.done = self.export(ExportTime=self.moment)
+        self.done = self.export(ExportTime=self.moment, **more)
         self.put("later", 1)
 
     @property
@@ -125,6 +126,17 @@ def test_a_table_comes_back(archived: Archived, coldtable: Coldtable, way: str) 
 
 
 @pytest.mark.parametrize("way", ["write", "import"])
+def test_an_ion_export_comes_back(
+    aws: EmbeddedAws, account: str, coldtable: Coldtable, way: str
+) -> None:
+    """Exports in ION format are restored, too, with every type."""
+    here = Archived(aws, account, ExportFormat="ION")
+    done = coldtable(*here.words, "--way", way, "--compare", "full", "--yes")
+    assert done.code == 0, done.err
+    assert values(here.scan("copy")) == here.expected
+
+
+@pytest.mark.parametrize("way", ["write", "import"])
 def test_a_dry_run_changes_nothing(
     archived: Archived, proxy: Proxy, coldtable: Coldtable, way: str
 ) -> None:
@@ -171,7 +183,7 @@ def test_a_killed_restore_goes_on(
     words = [*here.words, "--way", "write", "--yes"]
     process = begun(proxy.url, here, *words)
     deadline = time.monotonic() + 30
-    while seen[0] <= wanted and time.monotonic() < deadline:
+    while (seen[0] <= wanted or not written(here)) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     process.communicate(timeout=30)
@@ -181,6 +193,11 @@ def test_a_killed_restore_goes_on(
     done = coldtable(*words, "--compare", "full")
     assert done.code == 0, done.err
     assert values(here.scan("copy")) == here.expected
+
+
+def written(here: Account) -> bool:
+    """Whether anything has arrived in the new table."""
+    return bool(here.dynamodb.scan(TableName="copy", Limit=1)["Items"])
 
 
 def test_a_table_is_built_as_it_was(aws: EmbeddedAws, account: str, coldtable: Coldtable) -> None:

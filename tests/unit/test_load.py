@@ -183,6 +183,22 @@ def test_an_interruption_keeps_what_was_written() -> None:
     assert work.whole
 
 
+def test_throttling_for_ever_can_be_interrupted() -> None:
+    """Whoever bears throttling gives up as soon as nobody wants it to go on."""
+    work = Work(60)
+
+    def throttle() -> None:
+        raise Throttled("never")
+
+    def tell() -> None:
+        raise KeyboardInterrupt
+
+    work.tables.before = throttle
+    with pytest.raises(KeyboardInterrupt):
+        work.load(tell=tell)
+    assert work.stop.is_set()
+
+
 def test_one_refused_item_is_named() -> None:
     """An item that DynamoDB does not take ends the load, with its file and about its line."""
     work = Work(40)

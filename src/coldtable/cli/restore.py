@@ -187,8 +187,12 @@ def restore(
         context.note("Nothing was restored. To do it, add --yes")
         return 0
     _say_plan(context, plan)
-    with _shown(context) as show:
-        report = restore_table(plan, windows, show)
+    try:
+        with _shown(context) as show:
+            report = restore_table(plan, windows, show)
+    except (KeyboardInterrupt, SystemExit):
+        context.note("To go on where it was, run the same command again")
+        raise
     _answer(context, plan, report)
     return 0
 

@@ -25,6 +25,8 @@ from coldtable.ops.scan import Reading
 from coldtable.ports import ObjectStore
 
 Tell = Callable[[Progress], None]
+# As many data files as a process is given at once.
+_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +115,9 @@ def _exported(export: ArchivedExport, store: ObjectStore, windows: Windows) -> C
 def _prove(export: ArchivedExport, crew: Crew, open_store: OpenStore, progress: Tell) -> None:
     """Read every data file once and hold it against its manifest."""
     done, files = 0, export.files
-    readings = [[Reading(export=0, place=place, file=file)] for place, file in enumerate(files)]
-    for batch in crew.read(open_store, readings):
+    readings = [Reading(export=0, place=place, file=file) for place, file in enumerate(files)]
+    batches = [readings[n : n + _AT_A_TIME] for n in range(0, len(readings), _AT_A_TIME)]
+    for batch in crew.read(open_store, batches):
         for read in batch:
             if read.problems:
                 raise _broken(read.problems[0])

@@ -18,7 +18,7 @@ from threading import Condition, Event, Lock
 from coldtable.core.manifest import DataFile
 from coldtable.errors import DamagedError
 from coldtable.ops.raw import LineBroken, raw_items
-from coldtable.ops.send import Batch, Sender, Stopped
+from coldtable.ops.send import Batch, Sender, Stopped, stopping
 from coldtable.ports_restore import BATCH_PUTS
 
 # A request may have 16 MB [MODEL]; JSON is longer than what AWS counts, and an item alone may
@@ -58,9 +58,9 @@ def load(
     marks = _Marks(reached)
     source = _Source(files, read, marks, stop)
     saved = time.monotonic()
-    with ThreadPoolExecutor(threads) as pool:
-        work = [pool.submit(_write, source, sender, marks, stop) for _ in range(threads)]
-        try:
+    try:
+        with ThreadPoolExecutor(threads) as pool, stopping(stop):
+            work = [pool.submit(_write, source, sender, marks, stop) for _ in range(threads)]
             while wait(work, timeout=_LOOK_UP, return_when=FIRST_EXCEPTION).not_done:
                 if any(one.done() and one.exception() for one in work):
                     break
@@ -68,12 +68,8 @@ def load(
                 if time.monotonic() - saved > _SAVE_EVERY:
                     save(marks.reached())
                     saved = time.monotonic()
-        except BaseException:
-            stop.set()
-            raise
-        finally:
-            wait(work)
-            save(marks.reached())
+    finally:
+        save(marks.reached())
     for one in work:
         one.result()
 

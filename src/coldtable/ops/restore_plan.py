@@ -152,9 +152,11 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     ``Conflict`` for a table that must not be written to as the wish stands.
     """
     check_table_name(wish.to)
-    every = find_exports(windows.store, windows.prefix).exports
+    archive = find_exports(windows.store, windows.prefix)
+    for bad in archive.unreadable:
+        windows.say(f"{bad.summary_key} cannot be read, and is left out: {bad.reason}")
     # What an earlier run has folded is looked for again by whoever folds.
-    found = [e for e in every if not e.summary_key.startswith(f"{windows.folds}/")]
+    found = [e for e in archive.exports if not e.summary_key.startswith(f"{windows.folds}/")]
     if not found:
         raise NotFound("There is no export in the archive", hint="Is it the right --archive?")
     source = plan_restore(of_table(found, wish.table), wish.at, allow_gap=wish.allow_gap)

@@ -25,7 +25,7 @@ from coldtable.ops.archive import find_exports, load_files
 from coldtable.ops.net_changes import NetChange, NetChanges, net_changes
 from coldtable.ops.proof import read_items
 from coldtable.ops.restore_plan import Windows, line_parser
-from coldtable.ops.send import Sender
+from coldtable.ops.send import Sender, stopping
 from coldtable.ports_restore import BATCH_GETS
 
 _THREADS = 8
@@ -149,16 +149,13 @@ class _Reversal:
 
     def over(self, changes: NetChanges) -> Counts:
         counts, done = Counts(), 0
-        try:
-            with ThreadPoolExecutor(_THREADS) as threads:
-                for batch in _in_groups(changes.batches(BATCH_GETS), _THREADS):
-                    for found in threads.map(self._batch, batch):
-                        for change, fate, why in found:
-                            counts.add(fate, change, why)
-                        done += len(found)
-                        self._tell(done)
-        finally:
-            self._stop.set()
+        with ThreadPoolExecutor(_THREADS) as threads, stopping(self._stop):
+            for batch in _in_groups(changes.batches(BATCH_GETS), _THREADS):
+                for found in threads.map(self._batch, batch):
+                    for change, fate, why in found:
+                        counts.add(fate, change, why)
+                    done += len(found)
+                    self._tell(done)
         return counts
 
     def _batch(self, batch: Sequence[NetChange]) -> list[tuple[NetChange, Fate, str]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import SystemRandom
-from threading import Lock
+from threading import Event, Lock
 from typing import Protocol
 
 from coldtable.core.pace import Pace, back_off
@@ -52,6 +53,20 @@ class Tally:
 
 class Stopped(Exception):
     """Somebody else has failed or asked to stop; nothing is wrong with this one."""
+
+
+@contextmanager
+def stopping(stop: Event) -> Iterator[None]:
+    """Set ``stop`` if anything is raised inside: by Ctrl-C, too.
+
+    To be entered after a pool of threads, which waits for them when it is left: who bears
+    throttling for ever must know that nobody wants it to any more.
+    """
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        raise
 
 
 class Pause(Protocol):
