@@ -23,7 +23,8 @@ class Proxy:
     """What went through it: ``operations`` of AWS's JSON APIs, ``GET``, ``PUT`` … of S3.
 
     ``harm`` gets each operation and may say what befalls it: ``unprocessed``, ``throttle``,
-    ``fail``, ``lose`` (done, and the connection closed without an answer), or nothing.
+    ``fail``, ``lose`` (done, and the connection closed without an answer), ``cut`` (closed in the
+    middle of the answer's body), or nothing.
     """
 
     endpoint: str
@@ -87,6 +88,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "lose":
                 self._forward(body)
                 self.close_connection = True
+            case "cut":
+                status, headers, answer = self._forward(body)
+                self._answer(status, answer, headers, cut=self.here.random.randrange(len(answer)))
+                self.close_connection = True
             case _:
                 status, headers, answer = self._forward(body)
                 self._answer(status, answer, headers)
@@ -105,7 +110,14 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+    def _answer(
+        self,
+        status: int,
+        body: bytes,
+        headers: dict[str, str] | None = None,
+        *,
+        cut: int | None = None,
+    ) -> None:
         self.send_response(status)
         given = headers or {"x-amz-crc32": str(zlib.crc32(body))}
         for name, value in given.items():
@@ -117,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[:cut])
 
 
 _OWN = ("connection", "content-length", "transfer-encoding", "date", "server", "expect")

@@ -215,3 +215,15 @@ def test_refusals_have_their_codes(chained: Chained, coldtable: Coldtable) -> No
     assert spoilt in done.err
     left = chained.s3.list_objects_v2(Bucket=chained.bucket, Prefix="spoilt/")["Contents"]
     assert not [found for found in left if "manifest" in found["Key"]]
+
+
+def test_answers_that_break_off_cost_only_time(
+    chained: Chained, proxy: Proxy, coldtable: Coldtable
+) -> None:
+    """Reads whose connection is lost in the middle go on there, and nothing is read twice."""
+    moment, expected = list(chained.recorded.items())[-1]
+    chance = Random(7)
+    proxy.harm = lambda name: "cut" if name == "GET" and chance.random() < 0.4 else None
+    done = coldtable(*chained.words(moment, f"s3://{chained.bucket}/cut"), endpoint=proxy.url)
+    assert done.code == 0, done.err
+    assert done.json["itemCount"] == len(expected)

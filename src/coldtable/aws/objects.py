@@ -7,7 +7,12 @@ from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from coldtable.aws.errors import from_client_error, translated
 from coldtable.errors import AccessDenied, ColdtableError, Conflict, NotFound
@@ -15,13 +20,16 @@ from coldtable.ports import Entry
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import CompletedPartTypeDef
+    from types_boto3_s3.type_defs import CompletedPartTypeDef, GetObjectOutputTypeDef
 
     from coldtable.aws.buckets import Owner
 
 _PIECE = 64 * 1024
 # S3 takes parts of 5 MiB to 5 GiB, and 10,000 of them: this is enough for objects of 80 GB.
 _PART = 8 * 1024 * 1024
+# How often a read goes on after it broke off without a byte more.
+_AGAIN = 4
+_BROKEN = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 # The most that DeleteObjects takes [MODEL].
 _DELETED_AT_ONCE = 1000
 # How often a contested conditional write is tried.
@@ -57,15 +65,32 @@ class S3Objects:
                     yield Entry(found["Key"], found["Size"])
 
     def read(self, key: str) -> Iterator[bytes]:
-        """See ``ports.ObjectStore.read``."""
+        """See ``ports.ObjectStore.read``.
+
+        The SDK tries a request again, but not what breaks off in the middle of an answer: that is
+        gone on with from there, if the object is still the same.
+        """
         with self._asking(key):
-            try:
-                body = self._client.get_object(Bucket=self._bucket, Key=key, **self._owner)["Body"]
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "NoSuchKey":
-                    raise
-                raise NotFound(f"There is no object s3://{self._bucket}/{key}") from None
-            yield from body.iter_chunks(_PIECE)
+            found, done, broken = self._get(key), 0, 0
+            while True:
+                try:
+                    for piece in found["Body"].iter_chunks(_PIECE):
+                        done, broken = done + len(piece), 0
+                        yield piece
+                    return
+                except _BROKEN:
+                    broken += 1
+                    if broken > _AGAIN:
+                        raise
+                found = self._get(key, Range=f"bytes={done}-", IfMatch=found["ETag"])
+
+    def _get(self, key: str, **more: str) -> GetObjectOutputTypeDef:
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key, **self._owner, **more)  # type: ignore[arg-type]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
+            raise NotFound(f"There is no object s3://{self._bucket}/{key}") from None
 
     def put(self, key: str, body: bytes) -> None:
         """See ``ports.ObjectStore.put``."""
