@@ -111,10 +111,39 @@ def test_expire_from_plan_to_nothing_left(here: Installed) -> None:
     assert "Nothing is to be removed" in again.err
     assert here.heard() == []
     assert here.run_command("expire", "nothing").code == 12
+    report_of(here, len(table["chains"]))
     early = here.run_command("hold", "add", "orders", "--at", "2020-01-01", "--reason", "x")
     assert early.code == 4
     none = here.run_command("hold", "add", "orders", "--export", "x", "--reason", "x")
     assert none.code == 12
+
+
+def report_of(here: Installed, chains: int) -> None:
+    """What an auditor gets of all that."""
+    told = here.run_command("report", "orders", "--since", "2020-01-01", "--output", "json")
+    assert told.code == 0, told.err
+    assert told.json["schema"] == "coldtable.report/1"
+    (table,) = told.json["tables"]
+    states = {e["state"] for e in table["exports"]}
+    assert states == {"verified", "removed"}
+    assert sum(e["kind"] == "base" for e in table["exports"]) == chains
+    assert {e["exportId"] for e in table["exports"] if e["state"] == "removed"} == {
+        e["exportId"] for e in table["expirations"] if e["removedAt"]
+    }
+    assert [(h["number"], h["releasedWhy"]) for h in table["holds"]] == [(1, "closed")]
+    assert (table["gaps"], table["drills"], table["pause"]) == ([], [], None)
+    (coverage,) = here.timeline("orders").coverage
+    assert table["restorable"] == [
+        {"from": coverage.start.isoformat(), "to": coverage.stop.isoformat()}
+    ]
+    people = here.run_command("report", "--since", "2020-01-01")
+    assert people.code == 0
+    assert "## orders" in people.out
+    assert "Retention: 1 daily, and at least the newest 1." in people.out
+    assert "| 1 | the state of" in people.out
+    later = here.run_command("report", "--since", "2999-01-01", "--output", "json").json
+    assert later["tables"][0]["exports"] == later["tables"][0]["expirations"] == []
+    assert here.run_command("report", "--since", "soon").code == 2
 
 
 def test_what_s3_protects(moving: EmbeddedAws, account: str, coldtable: Coldtable) -> None:

@@ -27,6 +27,7 @@ from coldtable.cli.local import local
 from coldtable.cli.materialize import materialize
 from coldtable.cli.pause import pause, resume
 from coldtable.cli.policy import policy
+from coldtable.cli.report import report
 from coldtable.cli.restore import restore
 from coldtable.cli.revert import revert
 from coldtable.cli.status import show_status
@@ -58,6 +59,7 @@ for command in (
     revert,
     materialize,
     hold,
+    report,
     pause,
     resume,
     config,

@@ -172,6 +172,16 @@ def decide(
     )
 
 
+def retention_text(retention: Retention) -> str:
+    """The rules in words."""
+    if not retention.is_set:
+        return "everything is kept"
+    counts = ("daily", "weekly", "monthly", "yearly")
+    rules = [f"within {retention.within.days} days"] if retention.within else []
+    rules += [f"{getattr(retention, name)} {name}" for name in counts if getattr(retention, name)]
+    return f"{', '.join(rules)}, and at least the newest {retention.minimum}"
+
+
 def _all(units: Sequence[Unit], why: str) -> tuple[Decision, ...]:
     return tuple(Decision(unit=unit, keep=True, reasons=(why,)) for unit in units)
 
