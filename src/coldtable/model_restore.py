@@ -45,13 +45,17 @@ class KeySchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What a restored table gets besides its key, its billing and its items."""
+    """What a restored table gets besides its key, its billing and its items.
+
+    ``protection`` is that from deletion, for a table that is to stay.
+    """
 
     indexes: bool = True
     ttl: bool = True
     tags: bool = True
     streams: bool = True
     pitr: bool = True
+    protection: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -344,6 +344,15 @@ def test_damage_is_found_before_anything_is_written(way: Way) -> None:
     assert not ground.notes
 
 
+def test_without_proof_damage_is_found_on_the_way() -> None:
+    """--unproven begins at once; a spoilt file still ends it, and is never done."""
+    ground = Ground()
+    key = ground.damage()
+    with pytest.raises(DamagedError, match=key):
+        ground.restore(way=Way.WRITE, prove=False)
+    assert ground.tables.items("copy") != []
+
+
 def test_times_outside_coverage() -> None:
     """An instant that the archive does not cover is refused as such."""
     with pytest.raises(NotCovered):
@@ -517,9 +526,9 @@ def test_a_fold_outlives_an_interruption(*, spoil_it: bool) -> None:
         ground.restore(way=Way.WRITE)
     ground.tables.before = lambda: None
     folded = {key: body for key, body in ground.notes.items() if "/scratch/" in key}
-    data = sorted(key for key in folded if "/data/" in key)
+    data = [key for key in folded if "/data/" in key]
     if spoil_it:
-        ground.notes[data[0]] = b"spoilt"
+        ground.notes[max(data, key=lambda key: len(folded[key]))] = b"spoilt"
         with pytest.raises(DamagedError, match="data"):
             ground.restore()
         return

@@ -78,6 +78,7 @@ class Signer:
             f"AWS4-HMAC-SHA256 Credential={keys.access_key}/{scope}, SignedHeaders={signed}, "
             f"Signature={signature.hex()}"
         )
+        head["user-agent"] = "coldtable"
         return head
 
     def _signing_key(self, secret: str, scope: str) -> bytes:

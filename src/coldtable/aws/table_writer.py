@@ -37,7 +37,7 @@ class DynamoDbWriter:
             # As AWS gives them back: they are the items that it was sent.
             left=tuple(_json(one["PutRequest"]["Item"]) for one in left.get(table, ())),
             units=sum(_own_units(u) for u in units) if units else None,
-            all_units=sum(float(u["CapacityUnits"]) for u in units) if units else None,
+            all_units=sum(float(u.get("CapacityUnits", 0)) for u in units) if units else None,
         )
 
     def put(self, table: str, item: bytes, condition: Condition) -> bool:
@@ -68,8 +68,7 @@ class DynamoDbWriter:
 
 
 def _own_units(found: Mapping[str, Any]) -> float:
-    own = found.get("Table")
-    return float(own["CapacityUnits"] if own else found["CapacityUnits"])
+    return float((found.get("Table") or found).get("CapacityUnits", 0))
 
 
 def _json(value: Any) -> bytes:

@@ -55,6 +55,7 @@ def restore(
     compare: Compare = Compare.SAMPLE,
     allow_gap: bool = False,
     into_source: bool = False,
+    unproven: bool = False,
     scratch: str | None = None,
     memory: int = DEFAULT_MEGABYTES,
     dry_run: bool = False,
@@ -138,11 +139,13 @@ def restore(
         as fast as the table takes it, and 50% with --merge.
     compare
         How to hold the new table against the archive: `none`, `sample` (up to 1,000 items) or
-        `full` (every item; reads the whole table).
+        `full` (every item; reads the whole table). After a merge it is a sample at the most.
     allow_gap
         Restore over a gap between exports, and say what may be missing.
     into_source
         Write even if TO is the table that the exports are of.
+    unproven
+        Do not read everything before anything is written: damage is then found on the way only.
     scratch
         Where to keep how far it is, and what incremental exports are folded into:
         s3://BUCKET/PREFIX or a folder. Default: the archive.
@@ -173,6 +176,7 @@ def restore(
         key=parse_key(key) if key else None,
         allow_gap=allow_gap,
         into_source=into_source,
+        prove=not unproven,
         compare=compare,
     )
     place = (

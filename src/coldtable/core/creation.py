@@ -62,7 +62,7 @@ def afterwards(
         found.append(_update(name, "the stream", StreamSpecification=wanted))
     if parts.pitr and definition.pitr_days is not None:
         found.append(_pitr(name, definition.pitr_days))
-    if definition.table.get("DeletionProtectionEnabled"):
+    if parts.protection and definition.table.get("DeletionProtectionEnabled"):
         found.append(_update(name, "deletion protection", DeletionProtectionEnabled=True))
     return tuple(found)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from coldtable.core.archive import SUMMARY, ArchivedExport
+from coldtable.core.checkpoint import digest_of
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.core.selection import Selection, parse_selection
@@ -55,8 +56,9 @@ def content_of(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
         return _selected(plan, selection, windows, progress)
     if plan.source.increments:
         return _folded(plan, windows, progress)
-    crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
-    _prove(plan.base, crew, windows.open_store, progress)
+    if plan.wish.prove and not _proven(plan, plan.base):
+        crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
+        _prove(plan.base, crew, windows.open_store, progress)
     return _exported(plan.base, windows.store, windows)
 
 
@@ -83,7 +85,7 @@ def _folded(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
     export = ArchivedExport(
         manifest=made.manifest, summary_key=f"{made.folder}/{SUMMARY}", files=files
     )
-    if not made.new:
+    if not made.new and not _proven(plan, export):
         _prove(export, Crew(cores=1), lambda: windows.scratch, progress)
     return replace(_exported(export, windows.scratch, windows), scratch=made.folder)
 
@@ -110,6 +112,11 @@ def _exported(export: ArchivedExport, store: ObjectStore, windows: Windows) -> C
         folder=f"{folder}/",
         output_format=export.manifest.output_format,
     )
+
+
+def _proven(plan: TablePlan, export: ArchivedExport) -> bool:
+    """Whether an earlier run came so far that it had read these very files to their end."""
+    return plan.checkpoint is not None and plan.checkpoint.files == digest_of(export.files)
 
 
 def _prove(export: ArchivedExport, crew: Crew, open_store: OpenStore, progress: Tell) -> None:

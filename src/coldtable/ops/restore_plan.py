@@ -49,7 +49,8 @@ _SAMPLE = 200
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreWish:
     """What somebody asks for. ``at`` is ``None`` for the newest restore point, ``way`` for the
-    best that applies, ``merging`` for a table that must be new or empty."""
+    best that applies, ``merging`` for a table that must be new or empty. Without ``prove`` damage
+    is only found on the way."""
 
     table: str
     at: datetime | None
@@ -63,6 +64,7 @@ class RestoreWish:
     key: KeySchema | None = None
     allow_gap: bool = False
     into_source: bool = False
+    prove: bool = True
     compare: Compare = Compare.SAMPLE
 
 
