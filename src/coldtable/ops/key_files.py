@@ -19,8 +19,8 @@ _LENGTHS = struct.Struct(f">{_GROUPS}I")
 _NUMBER = struct.Struct(">Q")
 # What one object's keys may take in memory before they are written.
 _MOST_HELD = 32 * 1024 * 1024
-# How many hashes are compared at a time: about 100 bytes each in a dict.
-_MOST_COMPARED = 500_000
+# How many hashes are compared at a time: about 200 bytes each in a dict.
+_MOST_COMPARED = 200_000
 
 
 class KeyWriter:
