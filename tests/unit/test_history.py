@@ -191,6 +191,8 @@ def test_a_failure_is_settled_once_its_gap_is_noted() -> None:
     assert not settled([name], month(1), now, now)
     gap = gap_key(HOME, "x", YEAR + 3 * DAY).rsplit("/", 1)[1]
     assert settled([name, gap], month(1), now, now)
+    begun = log.export(Window(start=YEAR + 5 * DAY, stop=YEAR + 6 * DAY), None)
+    assert not settled([name, gap, begun], month(1), now, now)
 
 
 def test_an_index_that_cannot_be_written_is_no_error_of_the_tick() -> None:
@@ -213,6 +215,17 @@ def test_an_index_that_cannot_be_written_is_no_error_of_the_tick() -> None:
     assert tick(log.catalog, 30) == Compaction()
     assert [key[-16:] for key in tick(log.catalog, 300).written] == ["2025-01.jsonl.gz"]
     assert tick(log.catalog, 300) == Compaction()
+
+
+def test_a_moment_within_a_months_first_second() -> None:
+    """With its milliseconds it sorts before the second itself, and is in the same month."""
+    log = Log()
+    log.windows(YEAR, YEAR + 60 * DAY)
+    log.export(Snapshot(moment=month(2).start + timedelta(milliseconds=622)))
+    assert log.compact(YEAR + 75 * DAY) == ["2025-01.jsonl.gz"]
+    assert log.history().ledger(Heads()) == log.listed().ledger(Heads())
+    assert log.compact(YEAR + 105 * DAY) == ["2025-02.jsonl.gz"]
+    assert log.history().ledger(Heads()) == log.listed().ledger(Heads())
 
 
 def test_months_without_records_and_without_index_are_listed() -> None:

@@ -135,16 +135,18 @@ def test_what_is_not_whole_is_told_and_not_recorded() -> None:
     lose_catalog(night)
     data = [key for key in night.aws.bucket.objects if key.endswith(".json.gz")]
     del night.aws.bucket.objects[data[-1]]
+    night.aws.bucket.objects[data[0]] = b"short"
     sums = [key for key in night.aws.bucket.objects if key.endswith("manifest-files.md5")]
     night.aws.bucket.objects[sums[1]] = b"else"
     summaries = [key for key in night.aws.bucket.objects if key.endswith("summary.md5")]
     night.aws.bucket.objects[summaries[2]] = b"else"
     report = rebuilt(night, ask=False)
-    assert len(report.damaged) == 3
+    assert len(report.damaged) == 4
     told = " ".join(one.why for one in report.damaged)
     assert "is not there" in told
+    assert "has only 5 bytes" in told
     assert told.count("does not match its MD5") == 2
-    assert len(report.tables[0].added) == report.tables[0].found - 2
+    assert len(report.tables[0].added) == report.tables[0].found - 3
 
 
 def test_damage_that_a_retry_has_mended_is_no_news() -> None:
@@ -211,6 +213,10 @@ def test_exports_of_others_fill_places_that_are_free() -> None:
     night.run(3 * HOUR)
     assert night.timeline().gaps == ()
     assert night.aws.paid_twice() == []
+    # From nothing the place of the twin goes to ours, too: the chain goes on from its end.
+    lose_catalog(night)
+    assert twin.export_id in {left.export_id for left in rebuilt(night).tables[0].left}
+    assert night.timeline().gaps == ()
 
 
 def test_a_moment_between_two_seconds_carries_no_chain() -> None:

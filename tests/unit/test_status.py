@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from coldtable.core.bar import draw
 from coldtable.core.records import Home
-from coldtable.core.standing import Standing
+from coldtable.core.standing import Standing, first_listed
 from coldtable.errors import AccessDenied, TableNotFound
 from coldtable.model import Window
 from coldtable.model_archive import IncidentKind
@@ -112,6 +112,36 @@ def test_a_gap_says_from_when_to_when_and_why() -> None:
     assert (gap.start, gap.stop, gap.noted) == (real.start, real.stop, True)
     assert "the history begins at" in line.reasons[gap.start]
     assert draw(found(line).days).endswith("·█▆█")
+
+
+def test_a_gap_without_a_record_is_told_too() -> None:
+    """After a rebuild nobody knows why; from when to when is known from what there is."""
+    night = Night()
+    night.run(6 * HOUR)
+    night.aws.switch_pitr("orders", on=False)
+    night.aws.pass_time(HOUR)
+    night.aws.switch_pitr("orders", on=True)
+    night.run(4 * HOUR)
+    (real,) = night.timeline().gaps
+    for key in [key for key in night.aws.bucket.objects if key.endswith(".gap.json")]:
+        del night.aws.bucket.objects[key]
+    line = look(night)
+    (gap,) = found(line).gaps
+    assert (gap.start, gap.stop, gap.noted) == (real.start, real.stop, False)
+    assert line.reasons == {}
+
+
+def test_a_chain_is_read_from_its_base_on() -> None:
+    """Twelve months of coverage may stand on a full export that is older."""
+    names = [
+        f"00000{n}.a1.verified.{moment}T000000Z.01795610700000-0000000{n}.json"
+        for n, moment in enumerate(("20250101", "20250601", "20260601"), 1)
+    ]
+    since = first_listed(NOON, policy(), [*names, "000001.definition.json"])
+    assert since == datetime(2025, 6, 1, tzinfo=UTC)
+    first = datetime(2025, 12, 1, tzinfo=UTC)
+    assert first_listed(NOON, policy(), names[2:]) == first
+    assert first_listed(NOON, policy(mode=Mode.SNAPSHOT), names) == first
 
 
 def test_the_first_failure_of_a_new_table() -> None:
