@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
-from typing import TypeVar
 
 from coldtable.core import policy as policies
 from coldtable.core import settings as names
@@ -20,18 +19,16 @@ from coldtable.errors import (
     ColdtableError,
     ConfigError,
     Conflict,
-    NoCredentials,
     ParameterInvalid,
     PitrDisabled,
-    ServiceFailed,
     UsageError,
-    all_together,
 )
 from coldtable.model import MomentRule, Pitr, Table
 from coldtable.model_policy import Configuration
 from coldtable.model_stack import Stack, Wish
 from coldtable.ops.cover import cover
 from coldtable.ops.ground import Ground, check_sizes, needs_pitr
+from coldtable.ops.problems import Problems
 from coldtable.ops.wanted import A_BUCKET, complete, configuration
 from coldtable.ports import Buckets, Exporter, ParameterStore, TableDirectory
 
@@ -49,8 +46,6 @@ LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096,
 
 # DynamoDB's newest restorable time is typically 5 minutes old [DOC-PITR].
 _SETTLED = timedelta(minutes=6)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +65,7 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
 
     Raises the one problem that there is, or a ``ConfigError`` that lists all of them.
     """
-    problems = _Problems()
+    problems = Problems()
     for problem in _misspelled(wish):
         problems.add(problem)
     wish, meant = _settle(wish, stack, sight, problems)
@@ -106,7 +101,7 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
 
 
 def _settle(
-    wish: Wish, stack: Stack | None, sight: Sight, problems: _Problems
+    wish: Wish, stack: Stack | None, sight: Sight, problems: Problems
 ) -> tuple[Wish, Configuration | None]:
     """The complete wish, and the configuration that it comes to, as far as there is one."""
     path = problems.attempt(lambda: parse_path(wish.parameter_path))
@@ -310,7 +305,7 @@ def _agree(wish: Wish, found: Configuration) -> Wish:
     )
 
 
-def _others(found: Configuration, sight: Sight, problems: _Problems) -> list[Table]:
+def _others(found: Configuration, sight: Sight, problems: Problems) -> list[Table]:
     """The tables besides those of ``TABLE_NAMES`` that a tick would go over now."""
     covered = cover(found, sight.directory, uncovered=False)
     if covered.problem:
@@ -374,28 +369,3 @@ def _look_for_bucket(
         return None
 
     return look
-
-
-class _Problems:
-    """Keeps the problems that a person can mend for the end; the others end everything."""
-
-    def __init__(self) -> None:
-        self._found: list[ColdtableError] = []
-
-    def add(self, problem: ColdtableError) -> None:
-        # Two checks can find the same fault, for example a name that is no name.
-        if problem.message not in {p.message for p in self._found}:
-            self._found.append(problem)
-
-    def attempt(self, look: Callable[[], T]) -> T | None:
-        try:
-            return look()
-        except (NoCredentials, ServiceFailed):
-            raise
-        except ColdtableError as problem:
-            self.add(problem)
-            return None
-
-    def raise_them(self) -> None:
-        if self._found:
-            raise all_together(self._found, "things are in the way, and nothing was changed")
