@@ -99,6 +99,8 @@ def test_the_newest_change_counts(
         ("N", "0", "-0.00"),
         ("N", "1" + "0" * 37, "1E+37"),
         ("B", "AAH/", "AAH\\/"),
+        ("B", "AA==", "AB=="),
+        ("B", "AAE=", "AAF="),
         ("S", "ü/", "\\u00fc\\/"),
         ("S", "a" * 300, "\\u0061" + "a" * 299),
     ],
@@ -141,11 +143,13 @@ def test_a_name_inside_a_map_is_not_the_key(written: ExportsWriter, place: int) 
     assert folded(written.objects) == []
 
 
-def test_only_the_escaped_name_is_the_key(written: ExportsWriter) -> None:
+@pytest.mark.parametrize(("name", "escaped"), [("pk", "\\u0070k"), ("鍵", "\\u9375")])
+def test_only_the_escaped_name_is_the_key(written: ExportsWriter, name: str, escaped: str) -> None:
     """An attribute in a map is not taken for a key that is spelled with an escape."""
-    line = b'{"Item":{"m":{"M":{"pk":{"S":"other"}}},"\\u0070k":{"S":"mine"}}}'
+    inner = f'"m":{{"M":{{"{name}":{{"S":"other"}}}}}}'
+    line = f'{{"Item":{{{inner},"{escaped}":{{"S":"mine"}}}}}}'.encode()
     written.full(NOON, [line])
-    written.increment(NOON, NOON + HOUR, [record_line({"pk": text("other")}, NOON)])
+    written.increment(NOON, NOON + HOUR, [record_line({name: text("other")}, NOON)])
     assert folded(written.objects) == [line + b"\n"]
 
 
@@ -201,9 +205,14 @@ def test_the_key_that_is_given_must_be_the_one_of_the_changes(written: ExportsWr
     written.increment(NOON, NOON + HOUR, [record_line({"pk": S}, NOON)])
     good = KeySchema(partition=KeyAttribute(name="pk", kind="S"))
     assert folded(written.objects, key=good) == []
-    bad = KeySchema(partition=KeyAttribute(name="id", kind="S"))
+    bad = KeySchema(partition=KeyAttribute(name="id", kind="S"), sort=good.partition)
     with pytest.raises(DamagedError, match=r"line 1: .*lacks the key attribute id"):
         folded(written.objects, key=bad)
+    two = ExportsWriter()
+    two.full(NOON, [item_line(pk=S, sk=S)])
+    two.increment(NOON, NOON + HOUR, [record_line({"pk": S, "sk": S}, NOON)])
+    with pytest.raises(DamagedError, match="the table's key has no sk"):
+        folded(two.objects, key=good)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +221,8 @@ def test_the_key_that_is_given_must_be_the_one_of_the_changes(written: ExportsWr
         (b'{"Item":{"sk":{"S":"x"}}}', "lacks the key attribute pk"),
         (b'{"Item":{"pk":{"N":"1"}}}', "pk: it is not of the type S"),
         (b'{"Item":{"pk":{"S":""}}}', "empty"),
+        (b'{"Item":{"pk":{"S":"b","N":"1"}}}', "pk: it is not of the type S"),
+        (b'{"Item":{"pk":{"S":"b\n"}}}', "it is no item"),
         (b'{"Item":{"pk":{"S":"a"}', "it is no item"),
         (b'{"Thing":{"pk":{"S":"a"}}}', "it is no item"),
         (b"", "it is no item"),
@@ -267,6 +278,8 @@ def damage(objects: dict[str, bytes], which: str, how: str) -> str:
             objects[key] = body[:-6] + bytes([body[-6] ^ 1]) + body[-5:]
         case "surplus":
             objects[key] = body + b"more"
+        case "repacked":
+            objects[key] = gzip.compress(gzip.decompress(body), mtime=1)
         case "swapped":
             objects[key] = gzip.compress(gzip.decompress(body) + b"{}\n", mtime=0)
         case "no gzip":
@@ -278,7 +291,8 @@ def damage(objects: dict[str, bytes], which: str, how: str) -> str:
 
 @pytest.mark.parametrize("which", ["base", "increment"])
 @pytest.mark.parametrize(
-    "how", ["missing", "cut", "flipped", "surplus", "swapped", "no gzip", "unended"]
+    "how",
+    ["missing", "cut", "flipped", "surplus", "repacked", "swapped", "no gzip", "unended"],
 )
 def test_damaged_files_are_refused(written: ExportsWriter, which: str, how: str) -> None:
     """MD5, gzip checksum, end and line count of every file are checked on the way."""
@@ -289,6 +303,21 @@ def test_damaged_files_are_refused(written: ExportsWriter, which: str, how: str)
         folded(written.objects)
     assert key in caught.value.message
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("which", ["base", "increment"])
+def test_a_wrong_count_is_refused(written: ExportsWriter, which: str, count: int) -> None:
+    """A manifest that promises more or fewer lines than there are is damage."""
+    written.full(NOON, [item_line(pk=text(key)) for key in "abc"])
+    written.increment(NOON, NOON + HOUR, [record_line({"pk": text(key)}, NOON) for key in "abc"])
+    names = sorted(key for key in written.objects if key.endswith(".json"))
+    files, summary = names[:2] if which == "base" else names[2:]
+    for name in (files, summary):
+        told = written.objects[name].replace(b'"itemCount":3', b'"itemCount":%d' % count)
+        written.put_with_md5(name, told)
+    with pytest.raises(DamagedError, match="its manifest says"):
+        folded(written.objects)
 
 
 def test_too_little_memory_is_refused() -> None:

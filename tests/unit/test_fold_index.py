@@ -36,7 +36,9 @@ def hash_of(pair: Pair, spread: int) -> int:
     return (sum(pair[0]) + 3 * sum(pair[1])) % spread * ((2**64 - 1) // max(spread - 1, 1))
 
 
-VALUES = st.one_of(st.binary(min_size=1, max_size=3), st.integers(30, 250).map(lambda n: b"z" * n))
+# Few enough that many are of the same size and hash, and are not the same.
+SHORT = st.text("abc", min_size=1, max_size=2).map(str.encode)
+VALUES = st.one_of(SHORT, SHORT, st.integers(30, 250).map(lambda n: b"z" * n))
 PAIRS = st.tuples(VALUES, VALUES)
 
 
@@ -59,7 +61,7 @@ def test_an_index_is_exact_though_hashes_are_not(
     folder = tmp_path_factory.getbasetemp()
     log = ChangeLog(folder, budget)
     newest: dict[Pair, tuple[int, int]] = {}
-    for start in range(0, len(changes), 60):
+    for start in reversed(range(0, len(changes), 60)):
         part = changes[start : start + 60]
         pairs = [pair for pair, _ in part]
         held = keys(pairs, [hash_of(pair, spread) for pair in pairs])

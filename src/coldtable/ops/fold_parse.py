@@ -104,6 +104,9 @@ class ChangeKeys:
         for line in which:
             try:
                 change = change_of(parse_json(bytes(raw[starts[line] : ends[line]])))
+                if type(change.keys) is dict and not change.keys.keys() <= self._names:
+                    surplus = ", ".join(sorted(change.keys.keys() - self._names))
+                    raise ItemInvalid(f"the table's key has no {surplus}", path="Keys")
                 yield self._keys.key(change.keys), change.when
             except ItemInvalid as error:
                 raise BadLine(line, error.message) from None

@@ -113,9 +113,7 @@ class BaseScanner:
         found = []
         for one, names in zip(self._attributes, self._finder.tokens(chunk), strict=True):
             at, once = _first_of_each(names, ends)
-            before = buffer.bytes[at - 1]
-            own = once & ((before == ord(",")) | (before == ord("{")))
-            own |= at == starts + len(_START)
+            own = once | (at == starts + len(_START))
             found.append(
                 read_attribute(buffer, one, at, ends, items & own & one.opens.at(buffer, at))
             )
