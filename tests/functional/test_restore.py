@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from coldtable.core.records import Home, base_slot, body, definition_key
 from coldtable.local.process import EmbeddedAws
 from coldtable.model import Table
 
-from .conftest import Coldtable, client
+from .conftest import Coldtable, client, until
 from .exporter import Account, Item, item, key, values
 from .proxy import Proxy, proxied
 
@@ -193,6 +194,32 @@ def test_a_killed_restore_goes_on(
     done = coldtable(*words, "--compare", "full")
     assert done.code == 0, done.err
     assert values(here.scan("copy")) == here.expected
+
+
+@pytest.mark.parametrize("operation", ["ImportTable", "DescribeImport"])
+def test_a_killed_import_goes_on(
+    archived: Archived, proxy: Proxy, coldtable: Coldtable, operation: str
+) -> None:
+    """Killed before AWS's answer or after it, the same command follows the one import."""
+    seen = Event()
+
+    def harm(found: str) -> str | None:
+        if found != operation:
+            return None
+        seen.set()
+        return "lose" if found == "ImportTable" else "throttle"
+
+    proxy.harm = harm
+    process = begun(proxy.url, archived, *archived.words, "--way", "import", "--yes")
+    assert seen.wait(30)
+    # The import has begun, and AWS knows of it.
+    until(lambda: archived.dynamodb.list_imports()["ImportSummaryList"])
+    process.kill()
+    process.communicate(timeout=30)
+    done = coldtable(*archived.words, "--yes", "--compare", "full")
+    assert done.code == 0, done.err
+    assert values(archived.scan("copy")) == archived.expected
+    assert len(archived.dynamodb.list_imports()["ImportSummaryList"]) == 1
 
 
 def written(here: Account) -> bool:
