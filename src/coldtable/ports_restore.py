@@ -87,8 +87,8 @@ class Importer(Protocol):
         """Start an import, or return the one that the same token started and that still runs."""
         ...
 
-    def find(self, table_arn: str, token: str) -> Import | None:
-        """The import into a table of this ARN that was started with the token, running or not."""
+    def find(self, table: str, token: str) -> Import | None:
+        """The import into a table of this name that was started with the token, running or not."""
         ...
 
     def describe(self, import_arn: str) -> Import:

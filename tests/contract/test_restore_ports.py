@@ -309,11 +309,12 @@ def test_an_import_is_found_by_its_token(here: Here) -> None:
     here.upload("data/1.json.gz", lines(item("a")))
     started = here.importer.start(request_of("new"))
     for _ in range(2):
-        found = here.importer.find(started.table_arn, "one")
+        found = here.importer.find("new", "one")
         assert found is not None
         assert found.arn == started.arn
         here.ended(started)
-    assert here.importer.find(started.table_arn, "two") is None
+    assert here.importer.find("new", "two") is None
+    assert here.importer.find("ew", "one") is None
 
 
 def test_an_import_into_a_table_that_is_there(here: Here) -> None:

@@ -425,8 +425,10 @@ def dying(request: TableRequest) -> None:
         raise KeyboardInterrupt
 
 
-def test_a_lost_answer_starts_no_second_import() -> None:
-    """Died between asking for an import and noting it, the same wish follows that one."""
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_lost_answer_starts_no_second_import(*, ended: bool) -> None:
+    """Died between asking for an import and noting it, the same wish follows that one, also when
+    it has ended meanwhile."""
     ground = Ground()
 
     def lose() -> None:
@@ -436,6 +438,8 @@ def test_a_lost_answer_starts_no_second_import() -> None:
     with pytest.raises(ServiceFailed):
         ground.restore(way=Way.IMPORT)
     ground.importer.before_answer = lambda: None
+    if ended:
+        ground.importer.describe(ground.importer.made[0].arn)
     ground.restore()
     assert len(ground.importer.made) == 1
     assert len(ground.tables.items("copy")) == 70

@@ -31,6 +31,14 @@ HOUR = timedelta(hours=1)
 Item = dict[str, Any]
 
 
+def key_of(name: str) -> Item:
+    return {"pk": {"S": name}}
+
+
+def item(name: str, value: int, **more: Any) -> Item:
+    return {"pk": {"S": name}, "v": {"N": str(value)}, **more}
+
+
 class Past(Ground):
     """A live table whose last three hours are archived, window by window."""
 
@@ -70,14 +78,6 @@ class Past(Ground):
     ) -> RevertPlan:
         wish = RevertWish(table="orders", start=start, stop=stop, **more)
         return revert_window(wish, self.windows, apply=apply, tell=lambda _: None)
-
-
-def key_of(name: str) -> Item:
-    return {"pk": {"S": name}}
-
-
-def item(name: str, value: int, **more: Any) -> Item:
-    return {"pk": {"S": name}, "v": {"N": str(value)}, **more}
 
 
 def state(**values: int) -> dict[str, Item]:
@@ -137,20 +137,30 @@ def test_an_item_that_got_another_attribute_since_is_a_conflict() -> None:
     assert past.found["a"]["v"] == {"N": "2"}
 
 
-def test_a_write_at_this_very_moment_is_a_conflict() -> None:
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        item("a", 7, w={"S": "left"}),
+        item("a", 2, w={"S": "other"}),
+        item("a", 2, w={"S": "left"}, gone={"S": "again"}),
+        {"pk": {"S": "a"}},
+    ],
+)
+def test_a_write_at_this_very_moment_is_a_conflict(meanwhile: Item) -> None:
     """Between the look and the write somebody else writes: the condition does not hold."""
     past = Past()
-    past.window(0, state(a=1), state(a=2))
-    past.now(state(a=2))
+    before, after = item("a", 1, gone={"S": "x"}), item("a", 2, w={"S": "left"})
+    past.window(0, {"a": before}, {"a": after})
+    past.now({"a": after})
 
     def meddle() -> None:
         past.tables.before = lambda: None
-        past.now(state(a=7))
+        past.now({"a": meanwhile})
 
     past.tables.before = meddle
     plan = past.revert()
     assert plan.counts.conflicts == [('{"pk":{"S":"a"}}', "it was written at this moment")]
-    assert past.found == state(a=7)
+    assert past.found == {"a": meanwhile}
 
 
 def test_several_windows_are_one() -> None:

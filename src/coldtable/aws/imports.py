@@ -32,13 +32,15 @@ class DynamoDbImports:
         with translated("dynamodb", f"table {name}"):
             return _import(self._client.import_table(**request)["ImportTableDescription"])
 
-    def find(self, table_arn: str, token: str) -> Import | None:
+    def find(self, table: str, token: str) -> Import | None:
         """See ``ports_restore.Importer.find``. A summary has no token [MODEL]: each is asked."""
         page: Any = {}
         while True:
-            with translated("dynamodb", table_arn):
-                answer = self._client.list_imports(TableArn=table_arn, PageSize=25, **page)
+            with translated("dynamodb", f"table {table}"):
+                answer = self._client.list_imports(PageSize=25, **page)
                 for summary in answer.get("ImportSummaryList", []):
+                    if not summary.get("TableArn", "").endswith(f":table/{table}"):
+                        continue
                     described = self._client.describe_import(ImportArn=summary["ImportArn"])
                     found = described["ImportTableDescription"]
                     if found.get("ClientToken") == token:

@@ -43,16 +43,15 @@ def import_request(
     }
 
 
-def begun_import(
-    importer: Importer, request: Mapping[str, Any], table_arn: str, checkpoint: Checkpoint
-) -> Import:
+def begun_import(importer: Importer, request: Mapping[str, Any], checkpoint: Checkpoint) -> Import:
     """The import of this attempt: the one that is known or can be found, else a new one.
 
     Whoever died between asking for it and noting its ARN left one that only AWS knows of.
     """
     if checkpoint.import_arn:
         return importer.describe(checkpoint.import_arn)
-    found = importer.find(table_arn, request["ClientToken"])
+    table = request["TableCreationParameters"]["TableName"]
+    found = importer.find(table, request["ClientToken"])
     return found or importer.start(request)
 
 

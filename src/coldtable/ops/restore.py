@@ -141,8 +141,7 @@ def _import(
         output_format=content.output_format,
         parameters=import_parameters(plan.definition, wish.to, wish.parts),
     )
-    arn = f"{plan.base.table.arn.rpartition('/')[0]}/{wish.to}"
-    begun = begun_import(importer, request, arn, checkpoint)
+    begun = begun_import(importer, request, checkpoint)
     _save(plan, windows, noted(checkpoint, begun))
     windows.say(f"{wish.to}: import {begun.import_id} is {begun.status}")
 

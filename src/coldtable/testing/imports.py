@@ -53,10 +53,10 @@ class FakeImporter:
         self.before_answer()
         return found
 
-    def find(self, table_arn: str, token: str) -> Import | None:
+    def find(self, table: str, token: str) -> Import | None:
         """See ``ports_restore.Importer.find``."""
         for arn, request in self._requests.items():
-            if self._imports[arn].table_arn == table_arn and request["ClientToken"] == token:
+            if self._imports[arn].table_name == table and request["ClientToken"] == token:
                 return self._imports[arn]
         return None
 
