@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,10 +45,11 @@ PAIRS = st.tuples(VALUES, VALUES)
 
 @settings(deadline=None)
 @given(
-    changes=st.lists(st.tuples(PAIRS, st.integers(0, 3)), min_size=1, max_size=200),
+    changes=st.lists(st.tuples(PAIRS, st.integers(0, 3)), min_size=1, max_size=250),
     asked=st.lists(PAIRS, max_size=50),
     spread=st.sampled_from([1, 2, 7, 1000]),
-    budget=st.sampled_from([1, 5000, 10**8]),
+    # All of it on disk, some of it, none.
+    budget=st.sampled_from([1, 8000, 40_000, 10**8]),
 )
 def test_an_index_is_exact_though_hashes_are_not(
     changes: list[tuple[Pair, int]],
@@ -78,6 +80,21 @@ def test_an_index_is_exact_though_hashes_are_not(
     finally:
         index.close()
         log.close()
+
+
+@pytest.mark.parametrize(
+    "other", [(b"a", b"c"), (b"x", b"b"), (b"ab", b""), (b"", b"ab"), (b"a\0", b"b")]
+)
+@pytest.mark.parametrize("budget", [1, 10**8])
+def test_a_key_of_the_same_hash_and_size_is_another_key(
+    other: Pair, budget: int, tmp_path: Path
+) -> None:
+    """A base item whose key only has the hash of a changed one is not lost."""
+    log = ChangeLog(tmp_path, budget)
+    log.add(Changes(keys([(b"a", b"b")], [7]), np.array([1])), 0)
+    index = ChangeIndex(log, 1, tmp_path, budget)
+    assert index.has(keys([other, (b"a", b"b")], [7, 7])).tolist() == [False, True]
+    index.close()
 
 
 @given(st.sets(st.integers(0, 500)), st.integers(0, 500), st.integers(0, 100))
