@@ -118,6 +118,20 @@ def test_a_change_updates_the_stack(cloud: FakeCloud, run: Deploy) -> None:
     assert cloud.schedules["coldtable", "coldtable-export"].expression == "cron(30 5 * * ? *)"
 
 
+def test_the_bucket_s_own_parameters_stay(cloud: FakeCloud, run: Deploy) -> None:
+    """What somebody set with CloudFormation about storage classes and Object Lock is given back to
+    it: an update would fall back to the template's defaults."""
+    run()
+    stack = cloud.live["coldtable"]
+    own = {"DaysToGlacierIr": "30", "ObjectLockMode": "GOVERNANCE", "Other": "x"}
+    cloud.live["coldtable"] = replace(stack, parameters={**stack.parameters, **own})
+    run(log_days=30)
+    found = cloud.live["coldtable"].parameters
+    assert (found["DaysToGlacierIr"], found["ObjectLockMode"]) == ("30", "GOVERNANCE")
+    assert found["LogRetentionDays"] == "30"
+    assert "Other" not in found
+
+
 def test_dry_run_leaves_nothing(cloud: FakeCloud, run: Deploy) -> None:
     """A dry run shows the change set, and neither it nor the stack for it nor code stays."""
     report = run(dry_run=True, enable_pitr=True, tables=("orders",))

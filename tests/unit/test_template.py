@@ -117,6 +117,8 @@ class Rendered:
                 return solved[0] == solved[1]
             case "Not":
                 return not solved[0]
+            case "Or":
+                return any(solved)
             case "And":
                 return all(solved)
             case "Join":
@@ -177,6 +179,39 @@ def test_archive_bucket_is_private_and_outlives_the_stack() -> None:
     (denied,) = policy["Properties"]["PolicyDocument"]["Statement"]
     assert denied["Effect"] == "Deny"
     assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_exports_move_to_other_classes_and_records_do_not() -> None:
+    """Only the classes that have a day, in the order in which S3 wants them, and only of objects
+    over 128 KB whose keys begin as no record's does; what was deleted goes after its own days."""
+    some = Rendered(DaysToGlacierIr="30", DaysToDeepArchive="365")
+    _, move = some.properties("ArchiveBucket")["LifecycleConfiguration"]["Rules"]
+    assert (move["Prefix"], move["ObjectSizeGreaterThan"]) == ("20", "131072")
+    assert [(t["StorageClass"], t["TransitionInDays"]) for t in move["Transitions"]] == [
+        ("GLACIER_IR", "30"),
+        ("DEEP_ARCHIVE", "365"),
+    ]
+    _, gone = Rendered(DaysToRemoveVersions="60").properties("ArchiveBucket")[
+        "LifecycleConfiguration"
+    ]["Rules"]
+    assert gone["NoncurrentVersionExpiration"] == {"NoncurrentDays": "60"}
+    pattern = Rendered().body["Parameters"]["DataPrefix"]["AllowedPattern"]
+    for prefix in ("20", "exports/", "clients/", "cold-storage/"):
+        assert re.fullmatch(pattern, prefix), prefix
+    for prefix in ("", "c", "co", "cold", "coldtable/", "{date}"):
+        assert not re.fullmatch(pattern, prefix), prefix
+
+
+def test_object_lock_is_for_who_wants_it() -> None:
+    """Without a mode the bucket has no Object Lock, which could never be taken off again."""
+    plain = Rendered().properties("ArchiveBucket")
+    assert not {"ObjectLockEnabled", "ObjectLockConfiguration"} & plain.keys()
+    locked = Rendered(ObjectLockMode="COMPLIANCE", ObjectLockDays="90").properties("ArchiveBucket")
+    assert locked["ObjectLockEnabled"] is True
+    assert locked["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] == {
+        "Mode": "COMPLIANCE",
+        "Days": "90",
+    }
 
 
 def test_existing_bucket_is_left_alone() -> None:

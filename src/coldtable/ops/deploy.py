@@ -23,6 +23,16 @@ from coldtable.ports import (
     TableDirectory,
 )
 
+# How the stack's own bucket keeps its objects: docs/how-to/retention.md.
+_OF_THE_BUCKET = (
+    "DataPrefix",
+    "DaysToStandardIa",
+    "DaysToGlacierIr",
+    "DaysToDeepArchive",
+    "DaysToRemoveVersions",
+    "ObjectLockMode",
+    "ObjectLockDays",
+)
 # A new table's backups take a few seconds to be prepared [QUIRKS].
 _PITR_ATTEMPTS, _PITR_PAUSE = 12, 2.5
 
@@ -56,11 +66,12 @@ def deploy(
     code = _code(ground, zipped)
     create = _clear_way(shop, stack, dry_run=dry_run)
     if dry_run:
-        return _rehearse(shop, ground, code, template, create=create)
+        parameters = _parameters(ground, code, stack)
+        return _rehearse(shop, ground, parameters, template, create=create)
     _protect(ground, windows)
     _upload(ground, code, windows)
     made = stack_verbs.propose(
-        shop, wish.stack_name, template, stack_parameters(ground, code), create=create
+        shop, wish.stack_name, template, _parameters(ground, code, stack), create=create
     )
     now = stack_verbs.execute(shop, made) if made else _unchanged(shop, wish.stack_name)
     findings = check_stack(
@@ -75,6 +86,14 @@ def deploy(
         outputs=now.outputs,
         notes=_notes(ground, now),
     )
+
+
+def _parameters(ground: Ground, code: Code, stack: Stack | None) -> dict[str, str]:
+    """Those of the wish, and of the stack what only CloudFormation sets: left out, it would go back
+    to the template's default."""
+    found = stack.parameters if stack else {}
+    own = {name: found[name] for name in _OF_THE_BUCKET if name in found}
+    return {**own, **stack_parameters(ground, code)}
 
 
 def stack_parameters(ground: Ground, code: Code) -> dict[str, str]:
@@ -144,14 +163,12 @@ def _clear_way(shop: Workshop, stack: Stack | None, *, dry_run: bool) -> bool:
 
 
 def _rehearse(
-    shop: Workshop, ground: Ground, code: Code, template: str, *, create: bool
+    shop: Workshop, ground: Ground, parameters: dict[str, str], template: str, *, create: bool
 ) -> DeployReport:
     """The change set, shown and withdrawn. CloudFormation does not look for the code's object
     before it executes one (UNVERIFIED on AWS), so none is uploaded."""
     name = ground.wish.stack_name
-    made: ChangeSet | None = stack_verbs.propose(
-        shop, name, template, stack_parameters(ground, code), create=create
-    )
+    made: ChangeSet | None = stack_verbs.propose(shop, name, template, parameters, create=create)
     if made:
         stack_verbs.withdraw(shop, made, create=create)
     return DeployReport(

@@ -108,6 +108,7 @@ _RULE_FIELDS = {
     "Id",
     "Status",
     "Prefix",
+    "ObjectSizeGreaterThan",
     "ExpirationInDays",
     "ExpirationDate",
     "ExpiredObjectDeleteMarker",
@@ -138,7 +139,7 @@ def _rule(given: Properties) -> dict[str, Any]:
     uploads = given.get("AbortIncompleteMultipartUpload")
     return {
         "ID": given.get("Id"),
-        "Filter": {"Prefix": given.get("Prefix", "")},
+        "Filter": _filter(given),
         "Status": given.get("Status"),
         "Expiration": expiration if any(v is not None for v in expiration.values()) else None,
         "Transition": [
@@ -162,6 +163,12 @@ def _rule(given: Properties) -> dict[str, Any]:
         ],
         "AbortIncompleteMultipartUpload": _pick(uploads, ("DaysAfterInitiation",)),
     }
+
+
+def _filter(given: Properties) -> dict[str, Any]:
+    found = {"Prefix": given.get("Prefix", "")}
+    larger = given.get("ObjectSizeGreaterThan")
+    return {"And": {**found, "ObjectSizeGreaterThan": larger}} if larger else found
 
 
 def _optional_truth(value: object) -> bool | None:
