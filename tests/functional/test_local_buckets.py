@@ -257,6 +257,32 @@ def test_the_key_s_own_policy_decides_too(scene: Scene) -> None:
     assert "because no resource-based policy allows" in done["FailureMessage"]
 
 
+def test_a_user_s_policies_count_in_another_account(scene: Scene) -> None:
+    """A user, and not a role, writes into the other account's bucket with its key, if allowed."""
+    key = client(scene.guest._aws, "kms", scene.owner, "test").create_key()["KeyMetadata"]["Arn"]
+    user = f"arn:aws:iam::{scene.account}:user/writer"
+    iam = scene.boto("iam")
+    iam.create_user(UserName="writer")
+    made = iam.create_access_key(UserName="writer")["AccessKey"]
+    s3 = scene.boto("s3", key=made["AccessKeyId"], secret=made["SecretAccessKey"])
+    scene.theirs_allows(user)
+    allow = {"Effect": "Allow", "Principal": {"AWS": user}, "Action": USES, "Resource": "*"}
+    client(scene.guest._aws, "kms", scene.owner, "test").put_key_policy(
+        KeyId=key, PolicyName="default", Policy=document(allow), BypassPolicyLockoutSafetyCheck=True
+    )
+    put = {"Bucket": scene.theirs, "Key": "k", "Body": b"", "ServerSideEncryption": "aws:kms"}
+
+    def may(*actions: str) -> None:
+        grant = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+        iam.put_user_policy(UserName="writer", PolicyName="p", PolicyDocument=document(grant))
+
+    may("s3:*")
+    with pytest.raises(ClientError, match="no identity-based policy allows the kms:Generate"):
+        s3.put_object(**put, SSEKMSKeyId=key)
+    may("s3:*", *USES)
+    s3.put_object(**put, SSEKMSKeyId=key)
+
+
 def test_a_key_that_is_off_or_elsewhere_fails_the_export(scene: Scene) -> None:
     """KmsNotFoundException for an unknown key and for another region's [QUIRKS]."""
     key = _key(scene)

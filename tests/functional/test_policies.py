@@ -332,3 +332,27 @@ def test_a_reader_reads_and_no_more(scene: Scene) -> None:
         store.put("k", b"y")
     assert refused.value.action == "s3:PutObject"
     assert "coldtable policy bucket" in refused.value.hint
+
+
+def test_a_person_exports_there_too(scene: Scene) -> None:
+    """A user with the nightly function's rights, and to read, exports by hand into the other
+    account's bucket with its key, and proves the manifests there."""
+    key, table = scene.new_key(), scene.new_table()
+    user = f"arn:aws:iam::{scene.account}:user/person"
+    iam = scene.root("iam")
+    iam.create_user(UserName="person")
+    made = iam.create_access_key(UserName="person")["AccessKey"]
+    mine = scene.lambda_policy("--kms-key", key)
+    iam.put_user_policy(UserName="person", PolicyName="p", PolicyDocument=json.dumps(mine))
+    scene.let_in(scene.printed("bucket", "--bucket", scene.theirs, "--role", user))
+    scene.use_key(scene.printed("key", "--kms-key", key, "--role", user))
+    scene.aws.advance(timedelta(minutes=1))
+    words = ("export", table, "--at", "latest", "--wait", "--bucket", scene.theirs)
+    theirs = ("--bucket-owner", scene.owner, "--kms-key", key)
+    who = {"key": made["AccessKeyId"], "secret": made["SecretAccessKey"]}
+    answer = scene.run(*words, *theirs, **who)
+    assert answer.code == 0, answer.err
+    assert "manifests agree" in answer.err
+    answer = scene.run(*words, **who)
+    assert answer.code == 11
+    assert "name bucket_owner" in answer.err

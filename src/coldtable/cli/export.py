@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from cyclopts import Parameter
 
 from coldtable.cli.context import Context, print_table
 from coldtable.core.policy import nightly, parse_configuration, settings_for
+from coldtable.core.policy_fields import BY_NAME
 from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
 from coldtable.core.request import iso
 from coldtable.core.schedule import latest_moment
@@ -22,7 +24,15 @@ from coldtable.core.settings import (
     parse_zone,
 )
 from coldtable.errors import PartialError, UsageError
-from coldtable.model import Export, ExportReport, FailedTable, MomentRule, Settings, StartedExport
+from coldtable.model import (
+    Destination,
+    Export,
+    ExportReport,
+    FailedTable,
+    MomentRule,
+    Settings,
+    StartedExport,
+)
 from coldtable.ops.export import export_tables, report_error
 from coldtable.ops.follow import failure_of, follow_exports
 from coldtable.ops.proof import read_manifest
@@ -35,6 +45,8 @@ def export(
     wait: bool = False,
     parameter_path: str = "/coldtable/prod",
     bucket: str | None = None,
+    bucket_owner: str | None = None,
+    kms_key: str | None = None,
     timezone: str | None = None,
     prefix_template: str | None = None,
     context: Annotated[Context, Parameter(parse=False)],
@@ -58,6 +70,10 @@ def export(
         Where the settings are in SSM Parameter Store.
     bucket
         Export into this bucket, and read no parameters at all.
+    bucket_owner
+        With --bucket: the account that owns it, if it is another one.
+    kms_key
+        With --bucket: the ARN of the KMS key that encrypts the export. Default S3's own.
     timezone
         With --bucket: the zone whose date names the folders. Default UTC.
     prefix_template
@@ -66,10 +82,13 @@ def export(
     # The AWS clients are made late: a usage error should not wait for them.
     moment, now = _parse_moment(at), datetime.now(UTC)
     if bucket:
-        settings = _adhoc_settings(tables, bucket, timezone or "UTC", prefix_template)
+        to = _destination(bucket, bucket_owner, kms_key)
+        settings = _adhoc_settings(tables, to, timezone or "UTC", prefix_template)
     else:
-        if timezone or prefix_template:
-            raise UsageError("--timezone and --prefix-template go with --bucket")
+        if timezone or prefix_template or bucket_owner or kms_key:
+            raise UsageError(
+                "--timezone, --prefix-template, --bucket-owner and --kms-key go with --bucket"
+            )
         settings = _stored_settings(context, parse_path(parameter_path), tables)
         moment = moment if at else latest_moment(settings.rule, now)
     exporter = _exporter(context)
@@ -118,17 +137,30 @@ def _stored_settings(context: Context, path: str, tables: Sequence[str]) -> Sett
     return settings
 
 
+def _destination(bucket: str, owner: str | None, key: str | None) -> Destination:
+    for option, field, value in (
+        ("--bucket-owner", "bucket_owner", owner),
+        ("--kms-key", "kms_key", key),
+    ):
+        if value and not re.fullmatch(BY_NAME[field].pattern, value):
+            raise UsageError(f"{option} {value!r} is not {BY_NAME[field].looks}")
+    return Destination(bucket=parse_bucket(bucket), owner=owner, key=key)
+
+
 def _adhoc_settings(
-    tables: Sequence[str], bucket: str, timezone: str, template: str | None
+    tables: Sequence[str], to: Destination, timezone: str, template: str | None
 ) -> Settings:
     if not tables:
         raise UsageError("With --bucket, name the tables to export")
+    names = parse_table_names(",".join(tables))
+    prefix = check_template(template or DEFAULT_TEMPLATE)
     return Settings(
         path="",
-        bucket=parse_bucket(bucket),
-        tables=parse_table_names(",".join(tables)),
+        bucket=to.bucket,
+        tables=names,
         rule=MomentRule(day=None, at=time_of_day(), zone=parse_zone(timezone)),
-        prefix_template=check_template(template or DEFAULT_TEMPLATE),
+        prefix_template=prefix,
+        apart=dict.fromkeys(names, (to, prefix)),
     )
 
 

@@ -102,7 +102,9 @@ def _principal(headers: Mapping[str, str], query: Mapping[str, Any], account: st
         return None
     if iam_evaluator.is_root_access_key(access_key):
         access_key = account
-    found = iam_evaluator.resolve_principal(access_key, account)
+    # A user's policies are looked up in the request's account, which is the bucket's owner's.
+    with responses.request_scope(account, responses.get_region()):
+        found = iam_evaluator.resolve_principal(access_key, account)
     return None if isinstance(found, iam_evaluator.AuthError) else found
 
 
