@@ -24,8 +24,9 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 demo: $(READY)
 	$(BIN)/coldtable demo
 
+# In as many processes as there are cores; each has an embedded AWS of its own.
 test: $(READY) test-lambda-python
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(READY)
 	$(BIN)/ruff format --check src tests bench
@@ -62,7 +63,7 @@ test-large: $(READY)
 # The same pinned versions and hashes. Not compiled: these tests import little of it.
 ifneq ($(LAMBDA_PYTHON),)
 test-lambda-python: $(LAMBDA_READY)
-	$(LAMBDA_VENV)/bin/python -m pytest tests/unit tests/property
+	$(LAMBDA_VENV)/bin/python -m pytest -n auto tests/unit tests/property
 else
 test-lambda-python:
 	@echo "No Python 3.13 here: the unit tests run on $$($(PYTHON) --version) alone."

@@ -36,7 +36,9 @@ class Running:
 
     def boto(self, service: str) -> Any:
         """A client made of nothing but the variables that were printed."""
-        told = until(lambda: v if "AWS_DEFAULT_REGION" in (v := self.variables()) else {})
+        told = until(
+            lambda: v if "AWS_DEFAULT_REGION" in (v := self.variables()) else {}, seconds=180
+        )
         session: Any = boto3.session.Session()
         return session.client(
             service,
