@@ -15,10 +15,11 @@ from coldtable.model_archive import Hold
 from coldtable.model_policy import Mode, Retention
 from coldtable.ops.archive import find_exports, load_files
 from coldtable.ops.catalog import Catalog
+from coldtable.ops.compact import compact
 from coldtable.ops.expire import Expired, Ground, TableExpiry, expire, plan_expiry
 from coldtable.ops.hold import add_hold, all_holds, holds_of, release_hold
 from coldtable.ops.orphans import find_orphans, remove_orphan
-from coldtable.ops.shelf import Shelf, open_shelf
+from coldtable.ops.shelf import Shelf, open_shelf, shelves
 from coldtable.ports import Lock
 from coldtable.testing.fakes import FakeObjects
 from coldtable.testing.world import Crash, Fuse
@@ -241,6 +242,26 @@ def test_the_newest_chain_must_be_there(six: Night) -> None:
     assert doubted.removals == ()
     assert all(d.keep for d in doubted.decisions)
     assert f"no summary of export {newest}" in doubted.decisions[0].reasons[0]
+
+
+def test_indexed_months_are_indexed_again(six: Night) -> None:
+    """Whoever reads an index in place of the records hears of what has expired, and of no more."""
+    night = twin(six)
+    later = night.aws.now + 60 * DAY
+
+    def from_index() -> Shelf:
+        (found,) = shelves(Catalog(night.aws.bucket), "000000000000", "us-east-1")
+        return found
+
+    assert compact(from_index().history, later, later)
+    assert {p.slot for p in from_index().kept} == {p.slot for p in shelf(night).kept}
+    planned = plan_expiry(from_index(), LAST_DAY, ground(night))
+    assert expire(planned, ground(night)).removed == planned.removals
+    assert len(from_index().history.indexes) > 1
+    assert from_index().attempts == shelf(night).attempts
+    assert from_index().leaving == ()
+    heads = from_index().history.catalog.heads(Home.of(night.table))
+    assert from_index().history.ledger(heads) == night.ledger()
 
 
 def test_snapshots_expire_one_by_one() -> None:
