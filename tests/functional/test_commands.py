@@ -112,12 +112,12 @@ def test_a_demo_whose_schedule_may_not_invoke() -> None:
 def test_a_demo_that_is_kept(start: Start) -> None:
     """--keep prints what an SDK needs; the export is there to see until Ctrl-C."""
     demo = start("demo", "--keep", "--output", "json")
-    (export,) = until(lambda: demo.boto("dynamodb").list_exports()["ExportSummaries"])
-    assert export["ExportStatus"] == "COMPLETED"
+    exports = until(lambda: demo.boto("dynamodb").list_exports()["ExportSummaries"])
+    assert {export["ExportStatus"] for export in exports} == {"COMPLETED"}
     (bucket,) = [m[1] for line in demo.lines if (m := re.search(r"--recursive s3://(\S+)", line))]
     objects = demo.boto("s3").list_objects_v2(Bucket=bucket)["Contents"]
-    # The ticks of the night have noted it in the catalog, too.
-    assert len([o for o in objects if not o["Key"].startswith("coldtable/v1/")]) == 9
+    # Below a date's folder, and not the catalog's records: each export writes at least nine.
+    assert len([o for o in objects if not o["Key"].startswith("coldtable/v1/")]) >= 9 * len(exports)
     assert demo.interrupt() == 0
 
 
