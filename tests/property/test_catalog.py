@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coldtable.core.index import Period
@@ -78,6 +78,7 @@ def verified(night: Night) -> set[tuple[str, str, Span | None, str | None]]:
 
 
 @settings(max_examples=25, deadline=None)
+@example([quiet, quiet, quiet, failure, failure])
 @given(st.lists(st.sampled_from(EVENTS), max_size=12))
 def test_a_rebuilt_catalog_is_the_verified_part_of_the_lost_one(
     events: list[Callable[[Night], None]],

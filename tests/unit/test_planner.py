@@ -319,3 +319,22 @@ def test_an_unanswered_intent_is_asked_again_before_anything_else_is_decided() -
     )
     found = plan(observed, policy(), at(10.1), Limits())
     assert words(found.actions) == ["resume"]
+
+
+def test_windows_that_overlap_do_not_hide_the_next_one() -> None:
+    """After a lost catalog a window can lie across others: what follows is still part of the
+    chain, and is not asked for again."""
+    log = [*CHAIN, window(3, 6), window(4, 6), window(6, 9)]
+    observed = Observation(
+        table=TABLE,
+        pitr=Pitr(enabled=True, recovery_days=35, earliest=at(0), latest=at(10)),
+        ledger=fold("id", [base(1, 1)], sorted(log)),
+    )
+    assert words(plan(observed, policy(), at(10.1), Limits()).actions) == ["window 9-10"]
+
+
+def test_of_two_windows_that_begin_together_the_longer_counts() -> None:
+    """It holds what the shorter one does."""
+    log = [*CHAIN, window(3, 5), window(3, 7, attempt=2)]
+    found = fold("id", [base(1, 1)], sorted(log))
+    assert found.runs[-1].window.stop == at(7)

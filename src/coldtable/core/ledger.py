@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 
 from coldtable.core.records import (
@@ -15,7 +16,7 @@ from coldtable.core.records import (
     parse_log_name,
     unstamp,
 )
-from coldtable.model import Snapshot, Window
+from coldtable.model import Snapshot, Span, Window
 from coldtable.model_archive import (
     Attempt,
     Incident,
@@ -28,6 +29,7 @@ from coldtable.model_archive import (
     Wanted,
 )
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _PROGRESS = {
     Outcome.FAILED: 2,
     Outcome.DAMAGED: 2,
@@ -59,7 +61,7 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
     base_names = list(base_names)
     bases, defined = _bases(base_names)
     cuts = {w.span.moment for w in bases if isinstance(w.span, Snapshot)}
-    runs, expired = list[_Joined](), list[_Joined]()
+    runs, expired = _Runs(cuts), _Runs(cuts)
     windows, snapshots, gaps = list[Wanted](), list[Wanted](), set[datetime]()
     for slot, facts in _by_slot(parse_log_name(name) for name in log_names):
         if any(f.gap for f in facts):
@@ -74,16 +76,16 @@ def fold(table_id: str, base_names: Iterable[str], log_names: Iterable[str]) -> 
             snapshots.append(wanted)
             cuts.add(unstamp(slot.name))
         elif wanted.settled and isinstance(span := _settled_span(wanted), Window):
-            _extend(runs if wanted.verified else expired, span, cuts)
+            (runs if wanted.verified else expired).add(span)
         else:
             windows.append(wanted)
     return Ledger(
         table_id=table_id,
         bases=tuple(bases),
-        runs=_finished(runs),
+        runs=runs.finished(),
         windows=tuple(windows),
         snapshots=tuple(snapshots),
-        expired=_finished(expired),
+        expired=expired.finished(),
         gaps=frozenset(gaps),
         defined=frozenset(defined),
         ended="ended.json" in base_names,
@@ -212,7 +214,13 @@ def _progress(attempt: Attempt) -> int:
 def _settled_span(wanted: Wanted) -> Window | Snapshot | None:
     """That of the attempt that is there, if one is, else of the one that has expired."""
     proven = [a for a in wanted.attempts if a.outcome is Outcome.VERIFIED or a.expired]
-    return min(proven, key=lambda a: a.expired).span if proven else None
+    there = [a.span for a in proven if not a.expired] or [a.span for a in proven]
+    # After a lost catalog two can begin here: the one that reaches further holds the other.
+    return max(there, key=_reach, default=None)
+
+
+def _reach(span: Span | None) -> datetime:
+    return span.stop if isinstance(span, Window) else _NEVER
 
 
 @dataclass(slots=True)
@@ -224,13 +232,32 @@ class _Joined:
     count: int = 1
 
 
-def _extend(runs: list[_Joined], span: Window, cuts: set[datetime]) -> None:
-    if runs and runs[-1].stop == span.start and span.start not in cuts:
-        runs[-1].stop = span.stop
-        runs[-1].count += 1
-    else:
-        runs.append(_Joined(span.start, span.stop))
+class _Runs:
+    """The runs of a log whose windows come in order of their start.
 
+    A window joins the run before it only where no other run ends, too: after a lost catalog windows
+    can overlap, and the next one must be reached from each of them.
+    """
 
-def _finished(runs: Iterable[_Joined]) -> tuple[Run, ...]:
-    return tuple(Run(window=Window(start=r.start, stop=r.stop), count=r.count) for r in runs)
+    def __init__(self, cuts: set[datetime]) -> None:
+        self._cuts = cuts
+        self._runs: list[_Joined] = []
+        self._ends: Counter[datetime] = Counter()
+
+    def add(self, span: Window) -> None:
+        """One more window."""
+        last = self._runs[-1] if self._runs else None
+        joins = last is not None and last.stop == span.start and span.start not in self._cuts
+        if last is not None and joins and self._ends[span.start] == 1:
+            del self._ends[span.start]
+            last.stop = span.stop
+            last.count += 1
+        else:
+            self._runs.append(_Joined(span.start, span.stop))
+        self._ends[span.stop] += 1
+
+    def finished(self) -> tuple[Run, ...]:
+        """The runs, in order."""
+        return tuple(
+            Run(window=Window(start=r.start, stop=r.stop), count=r.count) for r in self._runs
+        )

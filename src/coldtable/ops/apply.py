@@ -156,7 +156,10 @@ def _start(bench: Bench, slot: Slot, attempt: int, span: Span) -> Step:
     key = record_key(bench.home, bench.table.table_id, slot, Attempt(number=attempt))
     intent = body("intent", bench.now, **request_fields(slot, attempt, request))
     if not bench.catalog.note(key, intent):
-        # Another tick was first: its request counts, whatever our clock would have chosen.
+        # Another tick was first: its request counts, whatever our clock would have chosen. One that
+        # is under way or over is not asked for: AWS forgets its token, and would start it anew.
+        if bench.catalog.has_started(bench.home, bench.table.table_id, slot, attempt):
+            return Step(kind="waiting", text="another tick has started it")
         request = bench.catalog.request(bench.home, bench.table.table_id, slot, attempt)
     return _ask(bench, slot, attempt, request)
 

@@ -91,6 +91,12 @@ class Catalog:
         """When an intent was noted."""
         return datetime.fromisoformat(self._intent(home, table_id, slot, attempt)[1]["at"])
 
+    def has_started(self, home: Home, table_id: str, slot: Slot, attempt: int) -> bool:
+        """Whether anything after the intent of that attempt is noted."""
+        intent = record_key(home, table_id, slot, Attempt(number=attempt))
+        prefix = intent.removesuffix("intent.json")
+        return any(key != intent for key in self.store.keys(prefix))
+
     def note(self, key: str, body: bytes) -> bool:
         """Add a record; ``False`` if somebody has noted the same thing before."""
         return self.store.put_new(key, body)
