@@ -462,6 +462,36 @@ def test_a_failed_import_is_named_and_never_done() -> None:
     assert len(ground.importer.made) == 2
 
 
+def test_another_way_after_a_failed_import() -> None:
+    """Once the partial table is deleted the restore may be written instead, and imported later."""
+    ground = Ground()
+    ground.importer.lose = 1
+    with pytest.raises(ImportFailed):
+        ground.restore(way=Way.IMPORT)
+    ground.tables.delete_table("copy")
+    ground.importer.lose = 0
+    ground.restore(way=Way.WRITE)
+    assert len(ground.tables.items("copy")) == 70
+    assert ground.plan().way is Way.WRITE
+    ground.tables.delete_table("copy")
+    ground.restore(way=Way.IMPORT)
+    first, second = (ground.importer.token(made) for made in ground.importer.made)
+    assert first != second
+
+
+def test_an_imported_table_that_was_replaced_is_not_ours() -> None:
+    """A table of the name that somebody made since is neither continued nor given anything."""
+    ground = Ground()
+    ground.define(LocalSecondaryIndexes=[])
+    ground.restore(key=None)
+    ground.tables.delete_table("copy")
+    ground.tables.add("copy", KEY)
+    assert not ground.plan(key=None).resumes
+    ground.tables.put_all("copy", [b'{"pk":{"S":"theirs"}}'])
+    with pytest.raises(Conflict, match="has items"):
+        ground.plan(key=None)
+
+
 def test_an_import_that_brought_less_is_a_failure() -> None:
     """COMPLETED with another number of items than the manifest's is not done."""
     ground = Ground()

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.markup import escape
 
 from coldtable.cli.archive import Place, configured_archive, open_archive
-from coldtable.cli.context import Context, print_table
+from coldtable.cli.context import Context
 from coldtable.cli.instant import parse_instant
+from coldtable.cli.restore_answer import answer, say_plan
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
-from coldtable.core.prices import SOURCE
-from coldtable.core.request import exact_iso
 from coldtable.errors import UsageError
 from coldtable.model_restore import Compare, Merging, Parts, Way
 from coldtable.ops.crew import Crew, cores_here
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, Limits, limits
-from coldtable.ops.restore import RestoreReport, restore_table
-from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, Windows, plan_table
-
-SCHEMA = "coldtable.restore/1"
+from coldtable.ops.restore import restore_table
+from coldtable.ops.restore_plan import Progress, RestoreWish, Windows, plan_table
 
 # As in verify: a bucket keeps one waiting, and so many bytes are not worth another process.
 _THREADS, _ALONE = 8, 48 * 1024 * 1024
@@ -187,17 +183,17 @@ def restore(
     windows = restore_windows(context, place, scratch, limits(memory))
     plan = plan_table(wish, windows)
     if dry_run or not yes:
-        _answer(context, plan, None)
+        answer(context, plan, None)
         context.note("Nothing was restored. To do it, add --yes")
         return 0
-    _say_plan(context, plan)
+    say_plan(context, plan)
     try:
         with _shown(context) as show:
             report = restore_table(plan, windows, show)
     except (KeyboardInterrupt, SystemExit):
         context.note("To go on where it was, run the same command again")
         raise
-    _answer(context, plan, report)
+    answer(context, plan, report)
     return 0
 
 
@@ -262,142 +258,3 @@ def _shown(context: Context) -> Iterator[Callable[[Progress], None]]:
         return
     with context.err.status("") as status:
         yield lambda now: status.update(escape(f"{now.done:,} of {now.total:,} {now.what}"))
-
-
-def _say_plan(context: Context, plan: TablePlan) -> None:
-    for name, value in _plan_rows(plan):
-        context.note(f"{name:<10} {value}")
-
-
-def _plan_rows(plan: TablePlan) -> list[tuple[str, str]]:
-    wish = plan.wish
-    exports = [export.export_id for export in plan.exports]
-    more = f" and {len(exports) - 1} incremental exports" if exports[1:] else ""
-    rows = [
-        ("from", f"{plan.base.table.name} at {exact_iso(plan.source.moment)}"),
-        ("exports", exports[0] + more),
-        ("to", wish.to + (", which exists" if plan.target else ", a new table")),
-        ("like", plan.defined_by),
-        ("way", f"{plan.way}: {plan.because}"),
-        ("items", _items(plan)),
-        ("size", _size(plan)),
-        ("duration", _duration(plan)),
-        ("price", _price(plan)),
-        ("compare", str(wish.compare)),
-    ]
-    if plan.resumes:
-        rows.append(("resumes", "an earlier run of the same command"))
-    return rows + [("note", note) for note in plan.notes]
-
-
-def _items(plan: TablePlan) -> str:
-    count = f"{plan.estimate.items:,}"
-    if plan.wish.keys:
-        return f"those of {', '.join(plan.wish.keys)}, looked for among {count}"
-    return f"{count} and what changed since" if plan.source.increments else count
-
-
-def _size(plan: TablePlan) -> str:
-    found = plan.estimate
-    parts = [f"{_bytes(found.stored_bytes)} compressed"] if found.stored_bytes is not None else []
-    parts += [f"about {_bytes(found.json_bytes)} of JSON"] if found.json_bytes is not None else []
-    return ", ".join(parts) or "not known"
-
-
-def _duration(plan: TablePlan) -> str:
-    seconds = plan.estimate.seconds
-    if seconds is None:
-        return "AWS promises none; a small import takes some minutes"
-    return f"about {timedelta(seconds=max(1, round(seconds)))}"
-
-
-def _price(plan: TablePlan) -> str:
-    if plan.estimate.dollars is None:
-        return "that of the provisioned capacity"
-    return f"about {plan.estimate.dollars:.2f} USD ({SOURCE})"
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def _answer(context: Context, plan: TablePlan, report: RestoreReport | None) -> None:
-    body: dict[str, Any] = {"done": report is not None, **_plan_body(plan)}
-    if report is not None:
-        body["report"] = _report_body(report)
-
-    def table() -> None:
-        if report is None:
-            print_table(["", "PLAN"], _plan_rows(plan))
-            return
-        print_table(["", "REPORT"], _report_rows(report))
-        sys.stdout.write("\n")
-        sys.stdout.write(f"The table {plan.wish.to} is restored.\n")
-
-    context.answer(SCHEMA, body, table)
-
-
-def _plan_body(plan: TablePlan) -> Mapping[str, Any]:
-    estimate = plan.estimate
-    return {
-        "table": plan.base.table.arn,
-        "at": exact_iso(plan.source.moment),
-        "exports": [export.manifest.export_arn for export in plan.exports],
-        "to": plan.wish.to,
-        "exists": plan.target is not None,
-        "definedBy": plan.defined_by,
-        "way": str(plan.way),
-        "because": plan.because,
-        "items": estimate.items,
-        "storedBytes": estimate.stored_bytes,
-        "jsonBytes": estimate.json_bytes,
-        "seconds": estimate.seconds,
-        "dollars": estimate.dollars,
-        "resumes": plan.resumes,
-        "notes": list(plan.notes),
-    }
-
-
-def _report_body(report: RestoreReport) -> Mapping[str, Any]:
-    comparison, tally, imported = report.comparison, report.tally, report.imported
-    return {
-        "tableArn": report.table.arn,
-        "seconds": round(report.seconds, 3),
-        "written": tally.written if tally else imported.imported_items if imported else None,
-        "kept": tally.kept if tally else 0,
-        "writeUnits": tally.units if tally else None,
-        "importArn": imported.arn if imported else None,
-        "comparison": {
-            "level": str(comparison.level),
-            "checked": comparison.checked,
-            "wanted": comparison.wanted,
-            "found": comparison.found,
-            "same": comparison.same,
-        },
-    }
-
-
-def _report_rows(report: RestoreReport) -> Sequence[tuple[str, str]]:
-    comparison, tally, imported = report.comparison, report.tally, report.imported
-    rows = [("table", report.table.arn)]
-    if imported:
-        rows.append(("imported", f"{imported.imported_items:,} items ({imported.arn})"))
-    if tally:
-        kept = f", {tally.kept:,} left as they were" if tally.kept else ""
-        rows.append(("written", f"{tally.written:,} items{kept}"))
-        if tally.units is not None:
-            rows.append(("units", f"{tally.units:,.0f} write units"))
-    rows.append(("duration", str(timedelta(seconds=round(report.seconds)))))
-    match comparison.level:
-        case Compare.NONE:
-            rows.append(("compared", "nothing"))
-        case Compare.SAMPLE:
-            rows.append(("compared", f"{comparison.checked:,} items drawn by lot: all the same"))
-        case Compare.FULL:
-            rows.append(("compared", f"all {comparison.checked:,} items: the same"))
-    return rows + [("note", note) for note in report.plan.notes]

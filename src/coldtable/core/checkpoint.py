@@ -14,6 +14,7 @@ from typing import Any
 
 from coldtable.core.manifest import DataFile
 from coldtable.errors import DamagedError
+from coldtable.model_restore import Way
 
 SCHEMA = "coldtable.restore-checkpoint/1"
 
@@ -24,8 +25,8 @@ class Checkpoint:
 
     ``done`` are files that are written to their end; ``part`` the lines written of others. More
     may be written than is told here: to put an item again changes nothing. ``made`` tells that the
-    table was made by this restore. Of an import: how many were asked for, and the ARN of the last
-    one, if AWS has told it.
+    table was made by this restore. Of imports: how many were asked for, the ARN of the last one, if
+    AWS has told it, and ``way`` whether it is that one that is gone on with.
     """
 
     table_id: str = ""
@@ -33,13 +34,14 @@ class Checkpoint:
     done: frozenset[int] = frozenset()
     part: Mapping[int, int] = field(default_factory=dict)
     made: bool = False
+    way: Way = Way.WRITE
     attempt: int = 0
     import_arn: str | None = None
 
     @property
     def ours(self) -> bool:
         """Whether the table is this restore's own, to be made as the source was."""
-        return self.made or self.attempt > 0
+        return self.made or self.way is Way.IMPORT
 
 
 def digest_of(files: Sequence[DataFile]) -> str:
@@ -57,6 +59,7 @@ def encode(checkpoint: Checkpoint) -> bytes:
         "done": [list(span) for span in _ranges(checkpoint.done)],
         "part": {str(place): lines for place, lines in sorted(checkpoint.part.items())},
         "made": checkpoint.made,
+        "way": str(checkpoint.way),
         "attempt": checkpoint.attempt,
         "importArn": checkpoint.import_arn,
     }
@@ -75,6 +78,7 @@ def decode(name: str, body: bytes) -> Checkpoint:
             done=frozenset(n for low, high in record["done"] for n in range(low, high + 1)),
             part={int(place): int(lines) for place, lines in record["part"].items()},
             made=bool(record["made"]),
+            way=Way(record["way"]),
             attempt=int(record["attempt"]),
             import_arn=record["importArn"],
         )

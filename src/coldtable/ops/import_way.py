@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from coldtable.core.checkpoint import Checkpoint
-from coldtable.errors import ImportFailed
+from coldtable.errors import ImportFailed, NotFound
 from coldtable.model_restore import Import
 from coldtable.ports_restore import Importer
 
@@ -53,6 +53,17 @@ def begun_import(importer: Importer, request: Mapping[str, Any], checkpoint: Che
     table = request["TableCreationParameters"]["TableName"]
     found = importer.find(table, request["ClientToken"])
     return found or importer.start(request)
+
+
+def is_over(importer: Importer, checkpoint: Checkpoint) -> bool:
+    """Whether the import that the checkpoint knows has ended, however it did."""
+    if not checkpoint.import_arn:
+        return False
+    try:
+        return not importer.describe(checkpoint.import_arn).running
+    except NotFound:
+        # AWS forgets them after 90 days.
+        return True
 
 
 def follow_import(

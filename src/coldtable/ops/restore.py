@@ -101,6 +101,8 @@ def _resumed(plan: TablePlan, content: Content) -> Checkpoint:
         return Checkpoint(files=files)
     if found.files == files:
         return found
+    if found.way is Way.IMPORT:
+        return replace(found, files=files)
     return replace(found, files=files, done=frozenset(), part={})
 
 
@@ -126,8 +128,9 @@ def _import(
     plan: TablePlan, windows: Windows, content: Content, checkpoint: Checkpoint, progress: Tell
 ) -> tuple[Import, Checkpoint]:
     wish, importer = plan.wish, windows.importer
-    if not checkpoint.attempt or _over(checkpoint, windows, wish.to):
-        checkpoint = replace(checkpoint, attempt=checkpoint.attempt + 1, import_arn=None)
+    if checkpoint.way is not Way.IMPORT:
+        attempt = checkpoint.attempt + 1
+        checkpoint = replace(checkpoint, way=Way.IMPORT, attempt=attempt, import_arn=None)
         _save(plan, windows, checkpoint)
     bucket, owner = windows.bucket, windows.owner
     if plan.source.increments:
@@ -150,15 +153,10 @@ def _import(
         progress(Progress(what="items imported", done=done, total=content.items))
 
     ended = follow_import(importer, begun, windows.pause, tell)
+    checkpoint = noted(checkpoint, ended)
+    _save(plan, windows, checkpoint)
     judge_import(importer, ended, content.items)
-    return ended, noted(checkpoint, ended)
-
-
-def _over(checkpoint: Checkpoint, windows: Windows, name: str) -> bool:
-    """Whether the last import has ended and its table is gone, so that another one may begin."""
-    if not checkpoint.import_arn or windows.importer.describe(checkpoint.import_arn).running:
-        return False
-    return windows.tables.state(name) is None
+    return ended, checkpoint
 
 
 def _table(

@@ -39,6 +39,7 @@ from coldtable.ops.archive import find_exports, load_files
 from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import definition_for
 from coldtable.ops.fold_limits import Limits
+from coldtable.ops.import_way import is_over
 from coldtable.ops.proof import read_items
 from coldtable.ports import ObjectStore
 from coldtable.ports_restore import Importer, TableReader, Tables, TableWriter
@@ -139,7 +140,7 @@ class TablePlan:
     @property
     def resumes(self) -> bool:
         """Whether an earlier attempt is continued."""
-        return self.checkpoint is not None
+        return self.checkpoint is not None and bool(self.checkpoint.files)
 
     @property
     def exports(self) -> tuple[ArchivedExport, ...]:
@@ -167,7 +168,7 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     target = windows.tables.state(wish.to)
     restore_id = _identity(wish, source)
     key = f"{windows.scratch_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
-    checkpoint = _checkpoint(windows.scratch, key, target)
+    checkpoint = _checkpoint(windows, key, target)
     _check_target(wish, base, target, windows.tables, checkpoint)
     ours = checkpoint is not None and checkpoint.ours
     definition, defined_by = _definition(wish, source, None if ours else target, windows)
@@ -233,16 +234,24 @@ def _identity(wish: RestoreWish, source: RestorePlan) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _checkpoint(store: ObjectStore, key: str, target: TableState | None) -> Checkpoint | None:
-    """The checkpoint, if it is of the table that is there now: another one begins anew."""
+def _checkpoint(windows: Windows, key: str, target: TableState | None) -> Checkpoint | None:
+    """The checkpoint, if it is of the table that is there now: another one begins anew.
+
+    Of imports it is kept what they were: a token that was used is not used again.
+    """
     try:
-        found = decode(key, b"".join(store.read(key)))
+        found = decode(key, b"".join(windows.scratch.read(key)))
     except NotFound:
         return None
-    if found.attempt:
-        # An import's table shows itself late: what became of it is asked of AWS.
+    if target is not None:
+        same = found.table_id == target.table_id
+        # An import that nobody noted the outcome of has told no id yet.
+        unknown = found.way is Way.IMPORT and not found.table_id
+        return found if same or unknown else None
+    if found.way is Way.IMPORT and not is_over(windows.importer, found):
+        # Its table shows itself late.
         return found
-    return found if target is not None and found.table_id == target.table_id else None
+    return Checkpoint(attempt=found.attempt) if found.attempt else None
 
 
 def _check_target(
@@ -260,7 +269,7 @@ def _check_target(
             hint="Restore into a new one: --to ANOTHER-NAME. To write into the source itself: "
             "--into-source, and --merge because it has items",
         )
-    if wish.merging or checkpoint:
+    if wish.merging or checkpoint is not None:
         return
     if tables.has_items(wish.to):
         raise Conflict(
@@ -312,8 +321,8 @@ def _way(
     strays: tuple[str, ...],
     checkpoint: Checkpoint | None,
 ) -> tuple[Way, str]:
-    if checkpoint is not None:
-        return (Way.IMPORT if checkpoint.attempt else Way.WRITE), "it was begun so"
+    if checkpoint is not None and checkpoint.files:
+        return checkpoint.way, "it was begun so"
     folded = bool(source.increments)
     reasons = obstacles(
         Wanted(

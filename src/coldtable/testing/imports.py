@@ -38,6 +38,10 @@ class FakeImporter:
         """Every import there is, oldest first."""
         return list(self._imports.values())
 
+    def token(self, made: Import) -> str:
+        """The token that an import was started with."""
+        return str(self._requests[made.arn]["ClientToken"])
+
     def start(self, request: Mapping[str, Any]) -> Import:
         """See ``ports_restore.Importer.start``."""
         name = request["TableCreationParameters"]["TableName"]
