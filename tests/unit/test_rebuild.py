@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -338,3 +339,23 @@ def test_who_may_not_ask_is_told_that_filters_are_unknown(error: ColdtableError)
     assert len(report.tables[0].added) == 1
     assert any("FilterSpecification" in text for text in report.lost)
     assert Refusing.asked == 1
+
+
+def test_a_window_that_was_lost_is_made_again_and_no_more() -> None:
+    """A failed window before one that is whole: only its own time is exported after a rebuild."""
+    night = Night()
+    night.run(3 * HOUR)
+    night.aws.failures = ["S3AccessDenied", "S3AccessDenied"]
+    night.run(HOUR)
+    while len(night.aws.started) < 6:
+        night.run(timedelta(minutes=15))
+    night.aws.pass_time(timedelta(minutes=20))
+    lose_catalog(night)
+    rebuilt(night)
+    night.run(5 * HOUR)
+    windows = sorted(
+        r.span for r in night.aws.completed(night.table.table_id) if isinstance(r.span, Window)
+    )
+    assert all(a.stop <= b.start for a, b in pairwise(windows)), windows
+    assert night.timeline().gaps == ()
+    assert night.timeline() == night.truth()

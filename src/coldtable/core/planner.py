@@ -216,6 +216,10 @@ def _due(wanted: Wanted, desk: Desk) -> datetime:
 def _next_windows(desk: Desk, cursor: datetime) -> Iterator[Start]:
     every, limits = desk.policy.every, desk.limits
     available = (desk.latest - cursor) // every * every
+    # What is proven further on is not paid for again: a rebuilt catalog may lack what comes before.
+    ahead = min((r.window.start for r in desk.ledger.runs if r.window.start > cursor), default=None)
+    if ahead is not None and ahead - cursor >= limits.shortest:
+        available = min(available, ahead - cursor)
     if available <= timedelta():
         desk.notes.append(f"the next window starts at {iso_z(cursor)} and is not over yet")
     while available > timedelta():
