@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -126,15 +125,14 @@ def test_a_table_comes_back(archived: Archived, coldtable: Coldtable, way: str) 
     assert done.json["report"]["comparison"]["checked"] == 60
 
 
-@pytest.mark.parametrize("way", ["write", "import"])
-def test_an_ion_export_comes_back(
-    aws: EmbeddedAws, account: str, coldtable: Coldtable, way: str
-) -> None:
-    """Exports in ION format are restored, too, with every type."""
+def test_an_ion_export_comes_back(aws: EmbeddedAws, account: str, coldtable: Coldtable) -> None:
+    """Exports in ION format are restored, too, both ways, with every type."""
     here = Archived(aws, account, ExportFormat="ION")
-    done = coldtable(*here.words, "--way", way, "--compare", "full", "--yes")
-    assert done.code == 0, done.err
-    assert values(here.scan("copy")) == here.expected
+    for way in ("write", "import"):
+        words = ["--to", way, "--way", way, "--compare", "full", "--yes"]
+        done = coldtable(*[w for w in here.words if w not in ("--to", "copy")], *words)
+        assert done.code == 0, done.err
+        assert values(here.scan(way)) == here.expected
 
 
 @pytest.mark.parametrize("way", ["write", "import"])
@@ -167,13 +165,12 @@ def test_trouble_takes_only_time(archived: Archived, proxy: Proxy, coldtable: Co
     assert proxy.operations.count("BatchWriteItem") > 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_restore_goes_on(
-    aws: EmbeddedAws, account: str, proxy: Proxy, coldtable: Coldtable, number: signal.Signals
+    aws: EmbeddedAws, account: str, proxy: Proxy, coldtable: Coldtable
 ) -> None:
     """Killed at some moment of the writing, the same command ends it with the whole table."""
     here = Archived(aws, account, count=600)
-    wanted, seen = Random(number).randrange(2, 15), [0]
+    wanted, seen = Random().randrange(2, 15), [0]
 
     def harm(operation: str) -> str | None:
         seen[0] += operation == "BatchWriteItem"
@@ -186,9 +183,8 @@ def test_a_killed_restore_goes_on(
     deadline = time.monotonic() + 30
     while (seen[0] <= wanted or not written(here)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(number)
+    process.kill()
     process.communicate(timeout=30)
-    assert process.returncode in (-9, 130)
     assert 0 < len(here.scan("copy")) < 600
     proxy.harm = lambda _: None
     done = coldtable(*words, "--compare", "full")
@@ -312,18 +308,15 @@ REFUSALS: list[tuple[list[str], int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "code", "text"), REFUSALS, ids=lambda v: str(v)[:20])
-def test_refusals_have_their_codes(
-    archived: Archived, coldtable: Coldtable, words: list[str], code: int, text: str
-) -> None:
+def test_refusals_have_their_codes(archived: Archived, coldtable: Coldtable) -> None:
     """Each thing that cannot be done has its exit code, and the error says what to do."""
-    usual = {"--at": "latest", "--to": "copy"} | dict(zip(words[::2], words[1::2], strict=False))
-    rest = [w for name, value in usual.items() for w in (name, value)]
-    flags = [w for w in words if w == "--overwrite"]
     where = ["--archive", f"s3://{archived.bucket}", "--yes"]
-    done = coldtable("restore", "orders", *KEYS, *rest, *flags, *where)
-    assert done.code == code
-    assert text in done.err
+    for words, code, text in REFUSALS:
+        given = dict(zip(words[::2], words[1::2], strict=False))
+        rest = [w for pair in ({"--at": "latest", "--to": "copy"} | given).items() for w in pair]
+        flags = [word for word in words if word == "--overwrite"]
+        done = coldtable("restore", "orders", *KEYS, *rest, *flags, *where)
+        assert (done.code, text in done.err) == (code, True), done.err
 
 
 def test_damage_is_exit_code_5(archived: Archived, coldtable: Coldtable) -> None:

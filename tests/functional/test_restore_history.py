@@ -9,8 +9,6 @@ from datetime import datetime
 from random import Random
 from typing import Any
 
-import pytest
-
 from coldtable.cli.restore import restore
 from coldtable.cli.revert import revert
 from coldtable.local.process import EmbeddedAws
@@ -66,12 +64,11 @@ class History(Account):
         return {k: v for one in chance.sample(every, 3) for k, v in one.items()}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 def test_every_restore_point_comes_back(
-    aws: EmbeddedAws, account: str, coldtable: Coldtable, seed: int
+    aws: EmbeddedAws, account: str, coldtable: Coldtable
 ) -> None:
     """Whatever was written, the table of a restore point is the one recorded then, both ways."""
-    here = History(aws, account, seed)
+    here = History(aws, account, 1)
     points = here.chance.sample(sorted(here.states), 2)
     for number, (moment, way) in enumerate(zip(points, ("write", "import"), strict=True)):
         done = coldtable(
