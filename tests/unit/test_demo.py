@@ -9,7 +9,7 @@ import pytest
 
 from coldtable.core.manifest import Manifest
 from coldtable.core.timeline import timeline
-from coldtable.demo.continuous import OUTAGE, Growth, check_growth
+from coldtable.demo.continuous import OUTAGE, Growth, check_growth, check_restored
 from coldtable.demo.story import Proof, check, next_night, order
 from coldtable.model import Export, ExportStatus, Window
 from coldtable.model_archive import Run, Timeline
@@ -110,3 +110,15 @@ def test_a_chain_that_healed_is_right() -> None:
 def test_a_chain_that_did_not_heal_is_not_right(growth: Growth, said: str) -> None:
     """Whatever is off is said."""
     assert any(said in line for line in check_growth(growth))
+
+
+def test_restored_tables_must_be_what_the_table_was() -> None:
+    """Each instant is compared on its own, a missing one too; equal instants prove nothing."""
+    early, late = NIGHT.moment, NIGHT.morning
+    states = {early: {"a": order(1, "open", "1")}, late: {"a": order(1, "paid", "1")}}
+    growth = replace(HEALED, states=states)
+    assert check_restored(states, growth) == []
+    assert len(check_restored({early: states[early], late: states[early]}, growth)) == 1
+    assert len(check_restored({early: states[early]}, growth)) == 1
+    same = {early: states[early], late: states[early]}
+    assert "do not differ" in check_restored(same, replace(HEALED, states=same))[0]

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -16,8 +17,8 @@ from coldtable.cli.context import Context, print_table
 from coldtable.cli.deploy import template, windows
 from coldtable.core.prefix import DEFAULT_TEMPLATE
 from coldtable.core.request import exact_iso, iso
-from coldtable.demo.continuous import Growth, check_growth, keep_continuously
-from coldtable.demo.scene import TABLE, Scene
+from coldtable.demo.continuous import Growth, check_growth, check_restored, keep_continuously
+from coldtable.demo.scene import TABLE, Item, Scene
 from coldtable.demo.story import (
     MOMENT,
     SCHEDULE,
@@ -28,6 +29,7 @@ from coldtable.demo.story import (
     Stage,
     check,
     next_night,
+    plain,
     play,
 )
 from coldtable.errors import CheckFailed, ColdtableError
@@ -73,7 +75,9 @@ def demo(
             _must_be_right(check(proof, night))
             growth = keep_continuously(stage, proof.export.bucket, PATH)
             _must_be_right(check_growth(growth))
-            _answer(inside, proof, growth)
+            back = _restore(inside, stage, proof.export.bucket, growth)
+            _must_be_right(check_restored(back, growth))
+            _answer(inside, proof, growth, back)
         except ColdtableError as problem:
             if keep:
                 inside.note(f"\n{problem}")
@@ -82,6 +86,31 @@ def demo(
         if keep:
             _keep(inside, aws, report)
     return 0
+
+
+def _restore(
+    inside: Context, stage: Stage, bucket: str, growth: Growth
+) -> dict[datetime, dict[str, Item]]:
+    """The table as it was at the restore points of interest, each restored into a new table."""
+    from coldtable.cli.archive import open_archive
+    from coldtable.cli.restore import restore_windows
+    from coldtable.model_restore import Compare
+    from coldtable.ops.restore import restore_table
+    from coldtable.ops.restore_plan import RestoreWish, plan_table
+
+    windows = restore_windows(inside, open_archive(inside, f"s3://{bucket}"), None)
+    windows = replace(windows, say=inside.detail)
+    found = {}
+    for number, point in enumerate(sorted(growth.states), 1):
+        name = f"{TABLE}-restored-{number}"
+        wish = RestoreWish(table=TABLE, at=point, to=name, compare=Compare.FULL)
+        report = restore_table(plan_table(wish, windows), windows, lambda _progress: None)
+        inside.note(
+            f"{stage.clock()}  restored as of {exact_iso(point)} into {name} in "
+            f"{report.seconds:.1f} s: {report.comparison.checked} items are the archive's"
+        )
+        found[point] = plain(stage.scene.items(name))
+    return found
 
 
 def _must_be_right(wrong: list[str]) -> None:
@@ -148,7 +177,12 @@ def _deploy(inside: Context) -> DeployReport:
     return deploy(wish, quiet, template(), build_zip())
 
 
-def _answer(inside: Context, proof: Proof, growth: Growth) -> None:
+def _answer(
+    inside: Context,
+    proof: Proof,
+    growth: Growth,
+    back: Mapping[datetime, Mapping[str, Item]],
+) -> None:
     body = {
         "export": proof.export.arn,
         "moment": iso(proof.export.moment) if proof.export.moment else None,
@@ -163,6 +197,7 @@ def _answer(inside: Context, proof: Proof, growth: Growth) -> None:
             "gaps": len(growth.healed.gaps),
             "told": list(growth.told),
         },
+        "restored": {exact_iso(point): items for point, items in back.items()},
     }
 
     def table() -> None:
@@ -181,6 +216,8 @@ def _answer(inside: Context, proof: Proof, growth: Growth) -> None:
         grown, healed = growth.grown.chains[0], growth.healed.chains[0]
         out(f"\nThe chain: {grown.windows} windows before the outage, {healed.windows} after it, ")
         out(f"and no gap.\nPeople were told: {'; '.join(growth.told)}\n")
+        points = " and of ".join(map(exact_iso, back))
+        out(f"\nThe tables restored as of {points} hold what the table held then.\n")
 
     inside.answer("coldtable.demo/1", body, table)
 

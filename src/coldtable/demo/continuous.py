@@ -82,6 +82,19 @@ def check_growth(growth: Growth) -> list[str]:
     return wrong
 
 
+def check_restored(back: Mapping[datetime, Mapping[str, Item]], growth: Growth) -> list[str]:
+    """What is off in the restored tables: each should hold what the table held at its instant."""
+    wrong = [
+        f"the table restored as of {iso_z(point)} is not what the table was"
+        for point, items in growth.states.items()
+        if back.get(point) != items
+    ]
+    states = list(growth.states.values())
+    if len(states) < 2 or states[0] == states[1]:
+        wrong.append("the restore points of the story do not differ, so they prove nothing")
+    return wrong
+
+
 def _pass(stage: Stage, length: timedelta) -> None:
     stage.aws.advance(length)
     # Exports end in real time, and the next hour should find them done.

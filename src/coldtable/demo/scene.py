@@ -52,9 +52,9 @@ class Scene:
         """A setting, as the AWS CLI would write it."""
         self._session.client("ssm").put_parameter(Name=name, Value=value, Type="String")
 
-    def items(self) -> dict[str, Item]:
+    def items(self, table: str = TABLE) -> dict[str, Item]:
         """The table now: id to item."""
-        pages = self._dynamodb.get_paginator("scan").paginate(TableName=TABLE, ConsistentRead=True)
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
         return {item["id"]["S"]: item for page in pages for item in page["Items"]}
 
     def export_arns(self, table_arn: str) -> list[str]:
