@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from coldtable.cli.context import Context, print_table
+from coldtable.cli.instant import parse_instant
 from coldtable.core.policy import nightly, parse_configuration, settings_for
 from coldtable.core.policy_fields import BY_NAME
 from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
@@ -105,22 +106,10 @@ def export(
 
 def _parse_moment(at: str | None) -> datetime | None:
     """The UTC moment; ``None`` for the latest, and for none given."""
-    if at is None or at == "latest":
-        return None
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        raise UsageError(
-            f"--at {at!r} is not a time", hint="Write it like 2026-11-01T03:00+09:00, or latest"
-        ) from None
-    if moment.tzinfo is None:
-        raise UsageError(
-            f"--at {at!r} has no offset, so it could mean any of many moments",
-            hint=f"Write {at if ':' in at else at + 'T03:00'}Z for UTC, or with +09:00 at its end",
-        )
-    if moment.microsecond:
+    moment = parse_instant(at) if at else None
+    if moment and moment.microsecond:
         raise UsageError(f"--at {at!r}: an export's time is a whole second")
-    return moment.astimezone(UTC)
+    return moment
 
 
 def _stored_settings(context: Context, path: str, tables: Sequence[str]) -> Settings:

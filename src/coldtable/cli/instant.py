@@ -20,6 +20,6 @@ def parse_instant(text: str) -> datetime | None:
     if instant.tzinfo is None:
         raise UsageError(
             f"--at {text!r} has no offset, so it could mean any of many instants",
-            hint=f"Write {text}Z for UTC, or {text}+09:00",
+            hint=f"Write {text if ':' in text else text + 'T03:00'}Z for UTC, or with +09:00 at its end",
         )
     return instant.astimezone(UTC)
