@@ -18,8 +18,9 @@ def parse_instant(text: str) -> datetime | None:
             f"--at {text!r} is not a time", hint="Write it like 2026-11-01T03:00+09:00, or latest"
         ) from None
     if instant.tzinfo is None:
+        whole = text if ":" in text else f"{text}T03:00"
         raise UsageError(
             f"--at {text!r} has no offset, so it could mean any of many instants",
-            hint=f"Write {text if ':' in text else text + 'T03:00'}Z for UTC, or with +09:00 at its end",
+            hint=f"Write {whole}Z for UTC, or with +09:00 at its end",
         )
     return instant.astimezone(UTC)
