@@ -62,6 +62,12 @@ class Clock:
             )
         self._shift(delta)
 
+    def reach(self, moment: datetime) -> None:
+        """Move to ``moment``, unless it has passed by itself meanwhile."""
+        delta = moment - self.now()
+        if delta > timedelta():
+            self._shift(delta)
+
     def stop(self) -> None:
         """Give the process its real time back."""
         if self._travel is not None:

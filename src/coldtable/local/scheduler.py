@@ -25,6 +25,8 @@ class MovableClock(Protocol):
 
     def move_to(self, moment: datetime) -> None: ...
 
+    def reach(self, moment: datetime) -> None: ...
+
 
 class ScheduleBook(Protocol):
     """Where schedules are kept."""
@@ -90,11 +92,10 @@ class Scheduler:
             self._count_firings(moment)
             fired = 0
             while (due := self._next_due()) is not None and due <= moment:
-                self._clock.move_to(max(due, self._clock.now()))
+                self._clock.reach(due)
                 fired += self._fire_due()
                 await self.idle()
-            if moment > self._clock.now():
-                self._clock.move_to(moment)
+            self._clock.reach(moment)
             return fired
 
     async def idle(self) -> None:

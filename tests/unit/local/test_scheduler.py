@@ -51,6 +51,9 @@ class _Clock:
         assert moment >= self.at
         self.at = moment
 
+    def reach(self, moment: datetime) -> None:
+        self.at = max(self.at, moment)
+
 
 @dataclass
 class _Book:
@@ -94,6 +97,34 @@ def test_a_move_stops_the_clock_at_every_firing() -> None:
     assert [due for due, _ in world.fired] == [now for _, now in world.fired]
     assert [due.day for due, _ in world.fired] == [2, 3, 4]
     assert world.clock.at == _START + timedelta(days=3)
+
+
+class _Running(_Clock):
+    """A clock that goes on while it is read, as the real one does."""
+
+    def now(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+
+def test_time_that_passes_meanwhile_is_no_step_back() -> None:
+    """A delivery that takes longer than its schedule's interval lets the next become due by itself:
+    it fires late, and the move goes on to its end, which may have passed as well."""
+    clock = _Running(_START)
+    world = _World(clock=clock)
+    world.book.schedules = [_schedule("cron(* * * * ? *)")]
+
+    async def deliver(_schedule: Schedule, due: datetime) -> None:
+        world.fired.append((due, clock.at))
+        clock.at += timedelta(seconds=80)
+
+    async def settled() -> None:
+        return None
+
+    scheduler = Scheduler(clock, world.book, deliver, settled)
+    asyncio.run(scheduler.move_to(_START + timedelta(minutes=5), fire=True))
+    assert len(world.fired) >= 5
+    assert clock.at >= _START + timedelta(minutes=5)
 
 
 def test_two_schedules_fire_in_the_order_of_time() -> None:
