@@ -106,6 +106,10 @@ class _Running(_Clock):
         self.at += timedelta(milliseconds=1)
         return self.at
 
+    def move_to(self, moment: datetime) -> None:
+        assert moment >= self.now()
+        self.at = moment
+
 
 def test_time_that_passes_meanwhile_is_no_step_back() -> None:
     """A delivery that takes longer than its schedule's interval lets the next become due by itself:
