@@ -152,9 +152,13 @@ def one_core(root: Path, out: Path) -> int:
 
 
 def in_a_dict(root: Path, out: Path) -> int:
-    """All items, parsed, by their keys."""
+    """All items, parsed, by their keys. To its credit without the garbage collector, which would
+    look at all of them again and again."""
+    import gc
+
     import msgspec
 
+    gc.disable()
     parse, spell = msgspec.json.Decoder().decode, msgspec.json.Encoder().encode
     items = {}
     for name in _base(root):

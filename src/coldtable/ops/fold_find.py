@@ -35,6 +35,9 @@ class Literal:
         return good
 
 
+_MAP = Literal(b'"M"')
+
+
 @dataclass(frozen=True, slots=True)
 class _Scan:
     """One or two neighbouring bytes to look for, and where in which tokens they are."""
@@ -70,6 +73,11 @@ class Finder:
                     begins = begins[begins >= 0]
                 found[number] = begins[self._literals[number].at(chunk.buffer, begins)]
         return found
+
+    def maps(self, chunk: Chunk) -> Places:
+        """The places of ``"M"``, with which every map begins (and some other things)."""
+        begins = self._where(chunk.buffer.bytes[: chunk.size], b'M"') - 1
+        return begins[_MAP.at(chunk.buffer, begins)]
 
     def escapes(self, chunk: Chunk, ends: Places) -> Mask:
         r"""The lines with ``\u00``: there, a name of ASCII could be spelled unseen."""

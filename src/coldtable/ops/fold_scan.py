@@ -2,8 +2,8 @@
 
 A key attribute is looked for as the bytes that open it, ``"pk":{"S":"``. Unescaped, they can be
 nothing else than an attribute of that name and type, but it may be one inside a map. It is the
-item's own where the item begins with it, where it follows the other key attribute, and where the
-line has the name only once. All other lines are parsed.
+item's own where the item begins with it, where it follows the other key attribute, where the line
+has the name only once, and where no map begins before it. All other lines are parsed.
 """
 
 from __future__ import annotations
@@ -114,6 +114,9 @@ class BaseScanner:
         for one, names in zip(self._attributes, self._finder.tokens(chunk), strict=True):
             at, once = _first_of_each(names, ends)
             own = once | (at == starts + len(_START))
+            if np.count_nonzero(~own) * _PARSE_COST > chunk.size:
+                maps, _ = _first_of_each(self._finder.maps(chunk), ends)
+                own |= (at > 0) & ((maps == 0) | (at < maps))
             found.append(
                 read_attribute(buffer, one, at, ends, items & own & one.opens.at(buffer, at))
             )
