@@ -111,16 +111,18 @@ class Scheduler:
         for schedule in self._book.current():
             watch = self._watches.get(schedule.key)
             if watch is None or watch.changed != schedule.changed:
-                watch = self._begin(schedule)
+                watch = self._begin(schedule, new=watch is None)
             known[schedule.key] = watch
             found.append((schedule, watch))
         self._watches = known
         return found
 
-    def _begin(self, schedule: Schedule) -> _Watch:
-        # A rate's first firing is its creation, so that instant still lies ahead.
-        changed = datetime.fromtimestamp(schedule.changed, UTC) - timedelta(milliseconds=1)
-        seen = max(changed, self._since)
+    def _begin(self, schedule: Schedule, *, new: bool) -> _Watch:
+        # A rate's first firing is its creation, so that instant still lies ahead, also where
+        # CloudFormation has completed it by an update since.
+        changed = datetime.fromtimestamp(schedule.changed, UTC)
+        begun = (schedule.timing.created if new else changed) - timedelta(milliseconds=1)
+        seen = max(begun, self._since)
         return _Watch(schedule.changed, seen, schedule.timing.next_after(seen))
 
     def _next_due(self) -> datetime | None:

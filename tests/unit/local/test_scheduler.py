@@ -168,6 +168,19 @@ def test_a_rate_fires_at_its_creation() -> None:
     assert [due for due, _ in world.fired] == [_START]
 
 
+def test_a_rate_that_was_completed_after_its_creation_fires_at_once_too() -> None:
+    """As CloudFormation's are, before anybody sees them; later updates fire nothing."""
+    world = _World(clock=_Clock(_START - timedelta(seconds=1)))
+    completed = (_START + timedelta(milliseconds=80)).timestamp()
+    world.book.schedules = [_schedule("rate(1 hour)", changed=completed)]
+    world.move(_START + timedelta(minutes=1))
+    world.book.schedules = [
+        _schedule("rate(1 hour)", changed=(_START + timedelta(minutes=1)).timestamp())
+    ]
+    world.move(_START + timedelta(minutes=2))
+    assert [due for due, _ in world.fired] == [_START]
+
+
 def test_too_many_firings_move_nothing() -> None:
     """The clock stays where it was."""
     world = _World()
