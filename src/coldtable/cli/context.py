@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Output = Literal["table", "json"]
 
+# Kept open at the most: as many as threads may read and write at a time on a large machine.
+_CONNECTIONS = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
@@ -51,6 +54,7 @@ class Context:
             access_key=self.access_key,
             secret_key=self.secret_key,
             attempts=AT_A_TERMINAL,
+            connections=_CONNECTIONS,
         )
 
     @cached_property
