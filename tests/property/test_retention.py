@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldtable.core.retention import Piece, decide, gather
@@ -72,6 +72,7 @@ def kept(pieces: list[Piece], keep: Retention, holds: list[Hold] | None = None) 
     return set(pieces) - gone
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS)
 def test_no_increment_is_stranded(pieces: list[Piece], keep: Retention) -> None:
     """What could be rebuilt through an increment that stays can still be rebuilt through it."""
@@ -79,6 +80,7 @@ def test_no_increment_is_stranded(pieces: list[Piece], keep: Retention) -> None:
     assert reachable(list(stays)) == reachable(pieces) & stays
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS)
 def test_units_are_removed_newest_increment_last_never_first_full(
     pieces: list[Piece], keep: Retention
@@ -94,6 +96,7 @@ def test_units_are_removed_newest_increment_last_never_first_full(
     assert len(kept(pieces, keep)) <= len(pieces)
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS)
 def test_never_below_the_minimum_nor_without_a_newer_one(
     pieces: list[Piece], keep: Retention
@@ -107,6 +110,7 @@ def test_never_below_the_minimum_nor_without_a_newer_one(
             assert sum(end >= decision.unit.end for end in stay) >= keep.minimum
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS, st.lists(st.integers(0, 40), max_size=3))
 def test_again_removes_no_more(pieces: list[Piece], keep: Retention, places: list[int]) -> None:
     """What the first run left, the second leaves."""
@@ -115,6 +119,7 @@ def test_again_removes_no_more(pieces: list[Piece], keep: Retention, places: lis
     assert kept(list(stays), keep, holds) == stays
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS, KEEPS, st.lists(st.integers(0, 40), max_size=3))
 def test_more_to_keep_never_removes_more(
     pieces: list[Piece], keep: Retention, more: Retention, places: list[int]
@@ -133,6 +138,7 @@ def test_more_to_keep_never_removes_more(
         assert kept(pieces, larger, holds_of(pieces, places)) >= kept(pieces, keep)
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS, st.lists(st.integers(0, 40), min_size=1, max_size=3))
 def test_a_held_one_stays(pieces: list[Piece], keep: Retention, places: list[int]) -> None:
     """Whatever is held stays, with all that it needs."""
@@ -142,6 +148,7 @@ def test_a_held_one_stays(pieces: list[Piece], keep: Retention, places: list[int
     assert {p for p in pieces if p.attempt.export_id in names} <= stays
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS, st.integers(1, 4000))
 def test_a_later_clock_removes_no_more(pieces: list[Piece], keep: Retention, days: int) -> None:
     """How late it is does not matter; earlier than the newest restore point removes nothing."""
@@ -152,6 +159,7 @@ def test_a_later_clock_removes_no_more(pieces: list[Piece], keep: Retention, day
         assert all(d.keep for d in decide(units, keep, [], before))
 
 
+@settings(deadline=None)
 @given(histories(), KEEPS)
 def test_no_rule_removes_nothing(pieces: list[Piece], keep: Retention) -> None:
     """Whatever the minimum, without a rule everything stays."""
