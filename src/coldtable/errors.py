@@ -117,6 +117,22 @@ def all_together(problems: Sequence[ColdtableError], headline: str) -> Coldtable
     return error
 
 
+def in_part(
+    failed: Sequence[tuple[str, ColdtableError]], total: int, headline: str
+) -> PartialError:
+    """What it amounts to that some of ``total`` tables failed: each is named, with every hint.
+
+    If all of them failed, the exit code is the one that they share (an access error stays one).
+    """
+    text = "; ".join(f"{name}: {error.message}" for name, error in failed)
+    hints = dict.fromkeys(error.hint for _, error in failed if error.hint)
+    problem = PartialError(f"{headline}: {text}", hint="\n".join(hints))
+    codes = {error.exit_code for _, error in failed}
+    if len(failed) == total and len(codes) == 1:
+        problem.exit_code = codes.pop()
+    return problem
+
+
 class ParameterMissing(ConfigError):
     """A parameter that has no default is not there."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
@@ -108,4 +108,3 @@ class Configuration:
     scheduled: tuple[str, ...] = ()
     heartbeat_url: str | None = None
     attempts: int = 3
-    limits: Mapping[str, int] = field(default_factory=dict)

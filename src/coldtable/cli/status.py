@@ -16,7 +16,7 @@ from coldtable.core.records import iso_z
 from coldtable.core.request import exact_iso
 from coldtable.core.settings import parse_path
 from coldtable.core.standing import Failure, Flying, Gap, Standing
-from coldtable.errors import ColdtableError, PartialError, StaleError
+from coldtable.errors import ColdtableError, StaleError, in_part
 from coldtable.model import Destination, Snapshot, Span
 from coldtable.ops.cover import cover
 from coldtable.ops.status import StatusReport, TableStatus, status
@@ -265,16 +265,8 @@ def _problem(report: StatusReport) -> ColdtableError | None:
             hint="To see what a tick would do: coldtable tick --dry-run",
         )
     if failed:
-        text = "; ".join(f"{name}: {error.message}" for name, error in failed)
-        hints = dict.fromkeys(error.hint for _, error in failed if error.hint)
-        problem = PartialError(
-            f"Nothing is known of {len(failed)} of {len(report.tables)} tables: {text}",
-            hint="\n".join(hints),
-        )
-        codes = {error.exit_code for _, error in failed}
-        if len(failed) == len(report.tables) and len(codes) == 1:
-            problem.exit_code = codes.pop()
-        return problem
+        total = len(report.tables)
+        return in_part(failed, total, f"Nothing is known of {len(failed)} of {total} tables")
     return None
 
 

@@ -12,7 +12,7 @@ from coldtable.cli.context import Context, print_table
 from coldtable.core.policy import parse_configuration
 from coldtable.core.records import iso_z
 from coldtable.core.settings import parse_path
-from coldtable.errors import ColdtableError, NotFound, PartialError
+from coldtable.errors import ColdtableError, NotFound, in_part
 from coldtable.model import Destination
 from coldtable.model_policy import Configuration, Policy
 from coldtable.ops.cover import Cover, cover
@@ -159,13 +159,5 @@ def _problem(report: TickReport) -> ColdtableError | None:
         return None
     if len(failed) == 1 and len(report.tables) == 1:
         return failed[0][1]
-    text = "; ".join(f"{name}: {error.message}" for name, error in failed)
-    hints = dict.fromkeys(error.hint for _, error in failed if error.hint)
-    problem = PartialError(
-        f"{len(failed)} of {len(report.tables)} tables could not be done: {text}",
-        hint="\n".join(hints),
-    )
-    codes = {error.exit_code for _, error in failed}
-    if len(failed) == len(report.tables) and len(codes) == 1:
-        problem.exit_code = codes.pop()
-    return problem
+    total = len(report.tables)
+    return in_part(failed, total, f"{len(failed)} of {total} tables could not be done")

@@ -167,8 +167,7 @@ def _start(bench: Bench, slot: Slot, attempt: int, span: Span) -> Step:
 def _resume(bench: Bench, action: Resume) -> Step:
     bench.room.take()
     home, table_id = bench.home, bench.table.table_id
-    request = bench.catalog.request(home, table_id, action.slot, action.attempt)
-    at = bench.catalog.intended_at(home, table_id, action.slot, action.attempt)
+    request, at = bench.catalog.intent(home, table_id, action.slot, action.attempt)
     if bench.now - at > TOKEN_LIFE:
         found = find_export(bench.exporter, bench.table, {request.token}, at)
         if found is not None:

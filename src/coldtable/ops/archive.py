@@ -15,8 +15,9 @@ from coldtable.core.archive import (
     Unreadable,
     in_order,
 )
-from coldtable.core.manifest import check_md5, check_sum, parse_files, parse_summary
+from coldtable.core.manifest import check_sum, parse_files, parse_summary
 from coldtable.errors import DamagedError, NotFound
+from coldtable.ops.proof import read_with_md5
 from coldtable.ports import ObjectStore
 
 # Two small reads for each export, most of which is waiting for S3.
@@ -56,22 +57,15 @@ def load_files(store: ObjectStore, export: ArchivedExport) -> ArchivedExport:
     Raises ``DamagedError``, and ``NotFound`` if it is not there.
     """
     key = export.files_key
-    recorded = parse_files(key, read_with_md5(store, key))
+    recorded = parse_files(key, read_with_md5(key, store))
     check_sum(replace(export.manifest, files=recorded))
     return export.with_files(recorded)
-
-
-def read_with_md5(store: ObjectStore, key: str) -> bytes:
-    """A manifest, held against the ``.md5`` object beside it [REAL-G]."""
-    body = b"".join(store.read(key))
-    check_md5(key, body, b"".join(store.read(key.removesuffix(".json") + ".md5")))
-    return body
 
 
 def _read_summary(store: ObjectStore, key: str) -> ArchivedExport | Unreadable:
     try:
         found = ArchivedExport(
-            manifest=parse_summary(key, read_with_md5(store, key)), summary_key=key
+            manifest=parse_summary(key, read_with_md5(key, store)), summary_key=key
         )
         found.files_key  # noqa: B018  # a path that leads out of the archive is damage, too
     except DamagedError as error:

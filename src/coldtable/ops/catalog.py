@@ -24,7 +24,7 @@ from coldtable.core.records import (
     record_key,
     stamp,
 )
-from coldtable.model import Destination, ExportRequest, Table
+from coldtable.model import Destination, ExportRequest
 from coldtable.model_archive import Attempt, Incident, Ledger, Slot
 from coldtable.ports import ObjectStore
 
@@ -85,11 +85,15 @@ class Catalog:
 
     def request(self, home: Home, table_id: str, slot: Slot, attempt: int) -> ExportRequest:
         """The request that an intent noted."""
-        return parse_request(*self._intent(home, table_id, slot, attempt))
+        return self.intent(home, table_id, slot, attempt)[0]
 
-    def intended_at(self, home: Home, table_id: str, slot: Slot, attempt: int) -> datetime:
-        """When an intent was noted."""
-        return datetime.fromisoformat(self._intent(home, table_id, slot, attempt)[1]["at"])
+    def intent(
+        self, home: Home, table_id: str, slot: Slot, attempt: int
+    ) -> tuple[ExportRequest, datetime]:
+        """The request that an intent noted, and when it did."""
+        key = record_key(home, table_id, slot, Attempt(number=attempt))
+        record = self.read(key)
+        return parse_request(key, record), datetime.fromisoformat(record["at"])
 
     def has_started(self, home: Home, table_id: str, slot: Slot, attempt: int) -> bool:
         """Whether anything after the intent of that attempt is noted."""
@@ -104,12 +108,6 @@ class Catalog:
     def read(self, key: str) -> dict[str, Any]:
         """A record."""
         return parse_record(key, b"".join(self.store.read(key)))
-
-    def _intent(
-        self, home: Home, table_id: str, slot: Slot, attempt: int
-    ) -> tuple[str, dict[str, Any]]:
-        key = record_key(home, table_id, slot, Attempt(number=attempt))
-        return key, self.read(key)
 
 
 class Library:
@@ -141,8 +139,3 @@ def former_ids(heads: Heads, table_id: str) -> Iterator[str]:
     for other, names in heads.bases.items():
         if other != table_id and "ended.json" not in names:
             yield other
-
-
-def home_of(table: Table) -> Home:
-    """Where a table's records live."""
-    return Home.of(table)

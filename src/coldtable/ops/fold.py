@@ -75,7 +75,7 @@ class Fold:
     """One fold, in a ``with``: it has threads, and a folder for what memory does not hold.
 
     ``base`` and ``increments`` have their files (``ops.archive.load_files``); the increments are
-    in order. ``tell`` hears from several threads how many lines were read.
+    in order. ``tell`` hears how many lines were read, from several threads, one at a time.
     """
 
     def __init__(
@@ -195,7 +195,8 @@ class Fold:
             for done in self._crew.work(chunks(key, pieces, self._crew.take, count=count), do):
                 lines = lines_of(done)
                 seen += lines
-                self._tell(lines)
+                with self._lock:
+                    self._tell(lines)
                 yield done
         except BadLine as bad:
             raise DamagedError(

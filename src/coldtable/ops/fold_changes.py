@@ -36,7 +36,7 @@ _NEXT = len(b'"},')
 
 @dataclass(slots=True)
 class Changes:
-    """The keys of some changes and their times (microseconds), and how many bytes they are."""
+    """The keys of some changes and their times (microseconds)."""
 
     keys: Keys
     times: NDArray[np.int64]

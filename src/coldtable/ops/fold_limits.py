@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from coldtable.errors import UsageError
+from coldtable.ops.crew import cores_here
 
 DEFAULT_MEGABYTES = 768
 LEAST_MEGABYTES = 192
@@ -36,7 +36,7 @@ def limits(megabytes: int = DEFAULT_MEGABYTES, *, cores: int | None = None) -> L
         raise UsageError(
             f"{megabytes} MB of memory are not enough to fold", hint=f"At least {LEAST_MEGABYTES}"
         )
-    cores = cores or len(os.sched_getaffinity(0))
+    cores = cores or cores_here()
     free = megabytes - _ALWAYS
     workers = max(1, min(cores, free // 2 // (_WORKER + _READER)))
     readers = workers + 1 if free // 2 >= (workers + 1) * (_WORKER + _READER) else workers

@@ -20,8 +20,9 @@ from coldtable.core.restore_point import RestorePlan, plan_restore
 from coldtable.errors import Conflict, DamagedError, NotCovered, NotFound, NotInstalled
 from coldtable.model import Window
 from coldtable.model_restore import KeySchema
-from coldtable.ops.archive import load_files, read_with_md5
+from coldtable.ops.archive import load_files
 from coldtable.ops.fold_limits import Limits
+from coldtable.ops.proof import read_with_md5
 from coldtable.ports import ObjectStore
 
 try:
@@ -257,7 +258,7 @@ def _finished(to: Destination, folder: str) -> Manifest | None:
     key = f"{folder}/{SUMMARY}"
     try:
         found = ArchivedExport(
-            manifest=parse_summary(key, read_with_md5(to.store, key)), summary_key=key
+            manifest=parse_summary(key, read_with_md5(key, to.store)), summary_key=key
         )
         files = load_files(to.store, found).files
     except (NotFound, DamagedError):

@@ -30,8 +30,8 @@ def read_manifest(export: Export, store: ObjectStore) -> Manifest:
     Raises ``DamagedError``; ``NotFound`` if the summary is not there.
     """
     summary_key = _summary_key(export, store)
-    manifest = parse_summary(summary_key, _with_md5(summary_key, store))
-    files = parse_files(manifest.files_key, _with_md5(manifest.files_key, store))
+    manifest = parse_summary(summary_key, read_with_md5(summary_key, store))
+    files = parse_files(manifest.files_key, read_with_md5(manifest.files_key, store))
     manifest = replace(manifest, files=files)
     check_sum(manifest)
     if manifest.export_arn != export.arn:
@@ -85,7 +85,8 @@ class _Gunzip:
             raise DamagedError(f"{self._key} is cut short: its gzip stream does not end")
 
 
-def _with_md5(key: str, store: ObjectStore) -> bytes:
+def read_with_md5(key: str, store: ObjectStore) -> bytes:
+    """A manifest, held against the ``.md5`` object beside it [REAL-G]."""
     body = b"".join(store.read(key))
     check_md5(key, body, b"".join(store.read(key.removesuffix(".json") + ".md5")))
     return body

@@ -10,7 +10,7 @@ from datetime import datetime
 from coldtable.core.archive import SUMMARY, located_in
 from coldtable.core.manifest import parse_files
 from coldtable.errors import ColdtableError, NotFound
-from coldtable.ops.archive import read_with_md5
+from coldtable.ops.proof import read_with_md5
 from coldtable.ports import Lock, ObjectStore, Vault
 
 _FILES, _FILES_MD5 = "manifest-files.json", "manifest-files.md5"
@@ -44,7 +44,7 @@ def data_keys(store: ObjectStore, folder: str, export_id: str) -> list[str]:
     """The data files that the manifest lists, where they lie now; none if it is gone."""
     files_key = f"{folder}/{_FILES}"
     try:
-        files = parse_files(files_key, read_with_md5(store, files_key))
+        files = parse_files(files_key, read_with_md5(files_key, store))
     except NotFound:
         return []
     return [located_in(folder, export_id, files_key, file.key) for file in files]

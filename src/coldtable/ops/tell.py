@@ -6,7 +6,7 @@ tick. So a message can come twice if the crash was exactly there, and never not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,6 +78,3 @@ def trouble_of(
 ) -> Trouble | None:
     """What an incident is about."""
     return lost.get(telling.name) if telling.kind is IncidentKind.LOSS else trouble
-
-
-Tell = Callable[[Telling], str]
