@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import shlex
+from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
+from cyclopts import App
 
 from coldtable import __version__
-from coldtable.cli.app import main
+from coldtable.cli.app import app, main
 
-COMMANDS = [
-    "deploy",
-    "destroy",
-    "export",
-    "verify",
-    "materialize",
-    "pause",
-    "resume",
-    "config",
-    "demo",
-    "local",
-]
+COMMANDS = sorted(name for name in app if not name.startswith("-"))
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +42,45 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     for name in COMMANDS:
         (line,) = [line for line in out.splitlines() if line.startswith(f"│ {name} ")]
         assert len(line.strip("│ ").split()) > 3
+
+
+def leaves(parent: App, *path: str) -> Iterator[tuple[str, ...]]:
+    """Every command that does something, by its words."""
+    for name in parent:
+        if name.startswith("-"):
+            continue
+        if parent[name].default_command:
+            yield (*path, name)
+        yield from leaves(parent[name], *path, name)
+
+
+@pytest.mark.parametrize("words", sorted(leaves(app)), ids=" ".join)
+def test_help_has_examples_exit_codes_and_rights(words: tuple[str, ...]) -> None:
+    """Each command's help shows examples that parse, its exit codes, and the IAM actions."""
+    command = app
+    for word in words:
+        command = command[word]
+    text = inspect.getdoc(command.default_command) or ""
+    shown = text.partition("Examples:")[2]
+    examples = re.findall(r"^(?:- )?`(coldtable [^`]+)`", shown, re.MULTILINE)
+    assert examples
+    for example in examples:
+        given = shlex.split(example.partition(" > ")[0])[1:]
+        assert tuple(given[: len(words)]) == words
+        _, options, _ = app.meta.parse_args(given, exit_on_error=False, print_error=False)
+        app.parse_args(options.args, exit_on_error=False, print_error=False)
+    assert "Exit codes: 0" in text
+    assert re.search(r"^IAM", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("words", sorted(leaves(app)), ids=" ".join)
+def test_help_names_no_default_that_is_nothing(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """What is off or empty unless it is asked for has no default in the help."""
+    _, out, _ = run(capsys, *words, "--help")
+    shown = re.sub(r"[│\s]+", " ", out)
+    assert not re.search(r"default: (False|None|\(\)|\"\")", shown)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -37,6 +37,12 @@ from coldtable.errors import ColdtableError
 
 GLOBAL = Group("Global options", sort_key=9)
 
+
+def _default(value: Any) -> str | None:
+    """What help says of an option's default: nothing of what is off or empty without it."""
+    return None if value in (None, False, (), "") else str(value)
+
+
 app = App(
     name="coldtable",
     help=(
@@ -45,7 +51,7 @@ app = App(
     ),
     version=coldtable.__version__,
     version_flags=["--version"],
-    default_parameter=Parameter(negative=()),
+    default_parameter=Parameter(negative=(), show_default=_default),
     help_format="markdown",
 )
 

@@ -53,6 +53,16 @@ def demo(
     items before and after the moment, lets the schedule fire, and proves that the export holds the
     earlier state. Needs no AWS account and no credentials; takes some seconds.
 
+    Examples:
+
+    `coldtable demo --keep`
+
+    `coldtable demo --without s3:PutObject`
+
+    Exit codes: 0; else that of what went wrong in the story, 130 after Ctrl-C.
+
+    IAM: none, since no AWS is asked.
+
     Parameters
     ----------
     keep

@@ -54,6 +54,20 @@ def deploy(
 
     Everything is checked before anything is changed; running it again changes nothing.
 
+    Examples:
+
+    `coldtable deploy --table orders --timezone Asia/Tokyo --at 03:00 --dry-run`
+
+    `coldtable deploy --table 'app-*' --continuous --email you@example.com`
+
+    `coldtable deploy --table orders --stack-name audit --parameter-path /coldtable/audit`
+
+    Exit codes: 0; 1 if the stack could not be made, or does not work; 2 if an option is wrong; 10
+    if a setting is; 11 without the rights; 12 if there is no such table or bucket; 13 if the stack
+    is changing; 14 if it grows too large.
+
+    IAM: what `coldtable policy deployer` prints.
+
     Parameters
     ----------
     table

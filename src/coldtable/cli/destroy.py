@@ -26,6 +26,17 @@ def destroy(
 
     Without --yes it only shows what would go and what would stay.
 
+    Examples:
+
+    `coldtable destroy`
+
+    `coldtable destroy --stack-name audit --yes`
+
+    Exit codes: 0; 1 if something could not be deleted; 11 without the rights; 12 if there is no
+    such stack; 13 if it is changing.
+
+    IAM: what `coldtable policy deployer` prints.
+
     Parameters
     ----------
     stack_name

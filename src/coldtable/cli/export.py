@@ -57,6 +57,25 @@ def export(
     The same settings, requests and tokens as the schedule's: exporting a moment again within eight
     hours of its export's end returns that export, and costs nothing.
 
+    Examples:
+
+    `coldtable export`
+
+    `coldtable export orders --at latest --wait`
+
+    `coldtable export orders --at 2026-11-01T03:00+09:00 --bucket acme-archive`
+
+    Exit codes: 0; 1 if an export failed; 2 if an option is wrong; 3 if some tables could not be
+    exported; 5 if what arrived is damaged; 10 if a setting is wrong, or PITR is off; 11 without
+    the rights; 12 if there is no such table or bucket; 13 if another export is in the way; 14 if
+    AWS takes no more of them now.
+
+    IAM: on the tables `dynamodb:ExportTableToPointInTime`, `dynamodb:DescribeTable` and
+    `dynamodb:DescribeContinuousBackups`; `dynamodb:ListExports`; on the bucket's objects
+    `s3:PutObject`, `s3:PutObjectAcl` and `s3:AbortMultipartUpload`, with a KMS key
+    `kms:GenerateDataKey` and `kms:Decrypt`; without --bucket `ssm:GetParametersByPath`; with
+    --wait `dynamodb:DescribeExport`, `s3:ListBucket` and `s3:GetObject`.
+
     Parameters
     ----------
     tables

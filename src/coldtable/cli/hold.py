@@ -101,7 +101,9 @@ def remove(
 ) -> int:
     """Release a hold. Both stay recorded, and `coldtable report` shows them.
 
-    Example: `coldtable hold remove orders 1 --reason "case 7 is closed"`
+    Examples:
+
+    `coldtable hold remove orders 1 --reason "case 7 is closed"`
 
     Exit codes: 0, also if it was released before; 11 without the rights; 12 if there is none.
 
@@ -130,7 +132,11 @@ def list_holds(
 ) -> int:
     """List the holds that are not released.
 
-    Example: `coldtable hold list orders --output json`
+    Examples:
+
+    `coldtable hold list`
+
+    `coldtable hold list orders --output json`
 
     Exit codes: 0; 11 without the rights; 12 if there is no such table.
 

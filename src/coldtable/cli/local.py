@@ -25,6 +25,16 @@ def local(
     Access key `test` is the root of account 000000000000, so any AWS SDK works at once; roles and
     users that you make are enforced.
 
+    Examples:
+
+    `coldtable local --port 8000`
+
+    `coldtable local --state ./aws --clock +86400`
+
+    Exit codes: 0; 1 if it cannot start; 2 if an option is wrong; 130 after Ctrl-C.
+
+    IAM: none, since no AWS is asked.
+
     Parameters
     ----------
     port

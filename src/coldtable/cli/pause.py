@@ -38,7 +38,9 @@ def pause(
     Its chain can be continued as long as DynamoDB's history reaches back to its end: resume within
     the recovery period (35 days, unless the table has a shorter one), or there will be a gap.
 
-    Example: `coldtable pause orders --reason "it moves to another account"`
+    Examples:
+
+    `coldtable pause orders --reason "it moves to another account"`
 
     Exit codes: 0, also if it was paused already; 10 if the configuration is wrong; 11 without the
     rights; 12 if the table is not kept at all.
@@ -63,7 +65,9 @@ def resume(
     The next tick goes on where the chain ended, if DynamoDB's history still reaches back to there;
     else it records the gap and begins a new chain.
 
-    Example: `coldtable resume orders --reason "it has moved"`
+    Examples:
+
+    `coldtable resume orders --reason "it has moved"`
 
     Exit codes: 0, also if it was not paused; 10 if the configuration is wrong; 11 without the
     rights; 12 if the table is not kept at all.

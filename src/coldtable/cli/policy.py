@@ -169,6 +169,8 @@ def deployer(
 
     Exit codes: 0; 2 if an option is wrong; 10 without a region; 11 without credentials.
 
+    IAM: none; `sts:GetCallerIdentity` needs no right.
+
     Parameters
     ----------
     account

@@ -48,7 +48,11 @@ def run_tick(
     The same as the schedule does, as often as you like: nothing is started twice, and nothing
     waits for an export. What runs is seen by the next tick.
 
-    Examples: `coldtable tick --dry-run` · `coldtable tick orders`
+    Examples:
+
+    `coldtable tick --dry-run`
+
+    `coldtable tick orders`
 
     Exit codes: 0; 3 if some tables could not be done; 10 if the configuration is wrong; 11 without
     the rights; 12 if there is no such table; 14 if AWS still throttles.
