@@ -27,8 +27,10 @@ from coldtable.errors import (
 )
 from coldtable.model import Table
 from coldtable.model_restore import Compare, Merging, Parts, TableRequest, Way
+from coldtable.ops.archive import find_exports
 from coldtable.ops.crew import Crew
 from coldtable.ops.fold_limits import limits
+from coldtable.ops.materialize import Destination, materialize, plan_materialize
 from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, Windows, plan_table
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
@@ -164,6 +166,29 @@ def test_nothing_is_done_by_a_plan() -> None:
     assert ground.tables.state("copy") is None
     assert (ground.tables.writes, ground.importer.made) == (0, [])
     assert ground.tables.asked("there") == []
+
+
+def test_a_folded_export_takes_its_definition_along() -> None:
+    """What was materialized to another place restores from there alone, with all its indexes."""
+    ground = Ground()
+    ground.define(LocalSecondaryIndexes=[])
+    ground.change()
+    source, folded = FakeObjects(ground.objects, piece=1000), FakeObjects({})
+    materialize(
+        plan_materialize(find_exports(source).exports, None),
+        source,
+        Destination(store=folded, prefix="kept/here"),
+        now=lambda: NOON,
+        archive="",
+    )
+    ground.objects = folded.objects
+    plan = plan_table(
+        RestoreWish(table="orders", at=None, to="copy"),
+        replace(ground.windows, prefix="kept/here/"),
+    )
+    assert not plan.source.increments
+    assert "kept/here/coldtable/" in plan.defined_by
+    assert plan.definition.table["GlobalSecondaryIndexes"]
 
 
 def test_a_definition_is_found_and_followed() -> None:

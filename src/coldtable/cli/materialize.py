@@ -106,7 +106,13 @@ def materialize(
     if not dry_run:
         with _progress(context) as tell:
             made = write_export(
-                plan, store, target, now=lambda: datetime.now(UTC), bounds=bounds, tell=tell
+                plan,
+                store,
+                target,
+                now=lambda: datetime.now(UTC),
+                bounds=bounds,
+                archive=place.prefix,
+                tell=tell,
             )
     _answer(context, plan, target, shown, made)
     return 0

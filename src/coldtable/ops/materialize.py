@@ -21,6 +21,7 @@ from coldtable.errors import Conflict, DamagedError, NotCovered, NotFound, NotIn
 from coldtable.model import Window
 from coldtable.model_restore import KeySchema
 from coldtable.ops.archive import load_files
+from coldtable.ops.definitions import recorded_definition
 from coldtable.ops.fold_limits import Limits
 from coldtable.ops.proof import read_with_md5
 from coldtable.ports import ObjectStore
@@ -88,12 +89,15 @@ def materialize(
     now: Callable[[], datetime],
     bounds: Limits | None = None,
     key: KeySchema | None = None,
+    archive: str | None = None,
     tell: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Materialized:
     """Write what ``plan`` comes to, from the archive in ``store``.
 
-    ``tell`` hears how many lines were read, of how many. Raises ``DamagedError`` for exports that
-    are not as their manifests say: then there is no summary.
+    ``archive`` is the archive's prefix there: what its catalog noted of the table's definition goes
+    along, so that the new export can be restored without it. ``tell`` hears how many lines were
+    read, of how many. Raises ``DamagedError`` for exports that are not as their manifests say: then
+    there is no summary.
     """
     export_id = made_id(plan)
     folder = to.folder(export_id)
@@ -120,6 +124,8 @@ def materialize(
     _check_alone(to.store, folder, files)
     manifest = _manifest(plan, base, files, to, folder)
     manifest = replace(manifest, started=began, ended=now())
+    if archive is not None:
+        _take_along(plan, store, archive, to)
     _finish(to.store, folder, manifest)
     return Materialized(
         manifest=manifest,
@@ -241,6 +247,16 @@ def _manifest(
         made_from=tuple(e.manifest.export_arn for e in (plan.base, *plan.increments)),
         seams=tuple(Window(start=seam.end, stop=seam.start) for seam in plan.seams),
     )
+
+
+def _take_along(plan: RestorePlan, store: ObjectStore, archive: str, to: Destination) -> None:
+    """Copy the record of the table's definition to where the new export is looked for."""
+    noted = recorded_definition(store, archive, plan.base.table, plan.moment)
+    if noted is None:
+        return
+    key = noted[1]
+    name = f"{to.prefix}/{key.removeprefix(archive)}".lstrip("/")
+    to.store.put_new(name, b"".join(store.read(key)))
 
 
 def _finish(store: ObjectStore, folder: str, manifest: Manifest) -> None:
