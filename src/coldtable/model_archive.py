@@ -192,15 +192,18 @@ class Hold:
     """A pin: what it is about is not removed until it is released.
 
     That is all of a table name's exports, or whatever is needed for an instant of it, or what one
-    export belongs to. ``number`` counts the holds of a table name.
+    export belongs to. ``number`` counts the holds of a table name. ``rebuilt`` tells that nobody
+    asked for it: the catalog was lost, and with it may have been holds. ``at`` is ``None`` of a
+    hold whose record is lost.
     """
 
     number: int
     reason: str
-    at: datetime
+    at: datetime | None
     by: str = ""
     moment: datetime | None = None
     export_id: str | None = None
+    rebuilt: bool = False
 
 
 class IncidentKind(StrEnum):

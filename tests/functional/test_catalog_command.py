@@ -62,12 +62,22 @@ def test_a_lost_catalog_comes_back(
     assert line["newest"].startswith(added["moment"][:19])
     assert "definition of 1 full export" in archive["notRecovered"][0]
     kept = {key for key in objects(boto, account) if key.startswith("coldtable/")}
-    assert kept == {key for key in lost if ".verified." in key}
+    holds = {key for key in kept if "/hold/" in key}
+    assert kept - holds == {key for key in lost if ".verified." in key}
+    assert archive["held"] == [{"tableName": table, "holdsKnown": []}]
+    held = coldtable("hold", "list", "--output", "json").json["holds"]
+    assert [(one["number"], one["by"]) for one in held] == [(1, "coldtable catalog rebuild")]
+    assert "the catalog was rebuilt" in coldtable("expire").out
     again = coldtable("catalog", "rebuild")
     assert again.code == 0
     assert "The catalog lacks nothing that a manifest tells." in again.out
     assert coldtable("tick").code == 0
     assert len(exports(boto)) == 1
+    confirmed = coldtable("hold", "confirm", "--reason", "there was none")
+    assert (confirmed.code, confirmed.out) == (0, f"{table}: hold 1: released\n")
+    assert "all of it was confirmed" in coldtable("hold", "confirm", "--reason", "x").out
+    assert coldtable("hold", "list", "--output", "json").json["holds"] == []
+    assert coldtable("hold", "confirm", "nothing", "--reason", "x").code == 12
 
 
 def test_of_a_bucket_without_any_configuration(
@@ -98,8 +108,9 @@ def test_of_a_copy_on_a_disk(
     )
     assert answer.code == 0
     assert answer.json["archives"][0]["tables"][0]["table"]["name"] == table
-    (record,) = (tmp_path / "coldtable").rglob("*.json")
+    hold, record = sorted((tmp_path / "coldtable").rglob("*.json"), key=lambda p: p.name)[::-1]
     assert ".verified." in record.name
+    assert hold.parent.name == "hold"
 
 
 def test_an_export_that_is_not_whole(

@@ -178,6 +178,10 @@ def _answer(context: Context, reports: list[tuple[str, RebuildReport]], *, dry_r
                 "unreadable": [_left_body(one) for one in report.unreadable],
                 "unfinished": report.unfinished,
                 "notRecovered": list(report.lost),
+                "held": [
+                    {"tableName": home.name, "holdsKnown": list(numbers)}
+                    for home, numbers in report.held.items()
+                ],
                 "indexes": list(report.indexes),
             }
             for where, report in reports

@@ -16,7 +16,7 @@ from coldtable.core.records import Home, iso_z
 from coldtable.errors import NotFound, UsageError
 from coldtable.model_archive import Hold
 from coldtable.ops.catalog import Catalog
-from coldtable.ops.hold import add_hold, holds_of, release_hold
+from coldtable.ops.hold import add_hold, confirm_holds, holds_of, release_hold
 
 SCHEMA = "coldtable.hold/1"
 _LONGEST = 256
@@ -124,6 +124,52 @@ def remove(
     return 0
 
 
+@hold.command(name="confirm")
+def confirm(
+    *tables: Annotated[str, Parameter(help="Only of these tables; without any, of all.")],
+    reason: Annotated[str, Parameter(help="How you know that no hold is missing.")],
+    by: _By = None,
+    parameter_path: _Path = "/coldtable/prod",
+    context: Annotated[Context, Parameter(parse=False)],
+) -> int:
+    """Say that no hold is missing after a catalog was rebuilt: retention counts again.
+
+    Exports carry no holds. So `coldtable catalog rebuild` holds everything of each table whose
+    records were lost. Look at `coldtable hold list`, place again what is missing, then confirm.
+
+    Examples:
+
+    `coldtable hold confirm --reason "there were no holds"`
+
+    `coldtable hold confirm orders --reason "case 7 is held again, there was no other"`
+
+    Exit codes: 0, also if there was nothing to confirm; 11 without the rights; 12 if there is no
+    such table.
+
+    IAM: as for `coldtable hold add`.
+    """
+    reason, by = check_line("--reason", reason), _who(context, by)
+    kept = open_kept(context, parameter_path)
+    places = {(b.to.bucket, s.home): s.history.catalog for b, s in kept.chosen(tables)}
+    now = datetime.now(UTC)
+    done = {
+        place: confirm_holds(catalog, place[1], now, reason=reason, by=by)
+        for place, catalog in places.items()
+    }
+    body = [
+        {"tableName": home.name, "bucket": bucket, "number": number}
+        for (bucket, home), numbers in done.items()
+        for number in numbers
+    ]
+    said = [f"{one['tableName']}: hold {one['number']}: released" for one in body]
+    context.answer(
+        "coldtable.hold-confirm/1",
+        {"released": body},
+        lambda: _say("\n".join(said) or "No catalog was rebuilt, or all of it was confirmed"),
+    )
+    return 0
+
+
 @hold.command(name="list")
 def list_holds(
     *tables: Annotated[str, Parameter(help="Only of these tables.")],
@@ -156,7 +202,7 @@ def list_holds(
         ]
     }
     rows = [
-        [home.name, str(one.number), scope_text(one), iso_z(one.at), one.by, one.reason]
+        [home.name, str(one.number), scope_text(one), _since(one), one.by, one.reason]
         for (_, home), holds in found.items()
         for one in holds
     ]
@@ -189,8 +235,12 @@ def _body(one: Hold) -> dict[str, Any]:
         "exportId": one.export_id,
         "reason": one.reason,
         "by": one.by,
-        "at": iso_z(one.at),
+        "at": _since(one) or None,
     }
+
+
+def _since(one: Hold) -> str:
+    return iso_z(one.at) if one.at else ""
 
 
 def _what(one: Hold) -> str:

@@ -25,20 +25,45 @@ def hold_key(home: Home, number: int, *, released: bool = False) -> str:
 
 
 def fold_holds(names: Iterable[str]) -> tuple[int, tuple[int, ...]]:
-    """How many holds there ever were, and the numbers of those that are not released."""
+    """How many holds there ever were, and the numbers of those that are not released.
+
+    A number that is passed over had a record once: its hold was never released, so it is one.
+    """
     states: dict[int, set[str]] = {}
     for name in names:
         if found := _NAME.fullmatch(name):
             states.setdefault(int(found["number"]), set()).add(found["state"])
-    held = (n for n, found in states.items() if "released" not in found)
-    return max(states, default=0), tuple(sorted(held))
+    most = max(states, default=0)
+    return most, tuple(n for n in range(1, most + 1) if "released" not in states.get(n, ()))
+
+
+def lost_hold(number: int) -> Hold:
+    """What a hold whose record is gone counts as: everything is held."""
+    return Hold(
+        number=number,
+        reason=f"the record of hold {number} is lost, and nobody knows what it held",
+        at=None,
+    )
+
+
+def rebuild_hold(table: str, now: datetime) -> Hold:
+    """What stands in for the holds that a lost catalog may have had."""
+    return Hold(
+        number=0,
+        reason="the catalog was rebuilt, and holds that it had may be lost: place them again, then "
+        f"run: coldtable hold confirm {table}",
+        at=now,
+        by="coldtable catalog rebuild",
+        rebuilt=True,
+    )
 
 
 def hold_body(hold: Hold) -> bytes:
     """The record that adds a hold."""
     moment = iso_z(hold.moment) if hold.moment else None
     fields = {"by": hold.by, "moment": moment, "exportId": hold.export_id, "reason": hold.reason}
-    return body("hold", hold.at, **fields)
+    assert hold.at is not None  # noqa: S101  only one that was read can have lost it
+    return body("hold", hold.at, **fields, **({"rebuilt": True} if hold.rebuilt else {}))
 
 
 def release_body(now: datetime, *, reason: str, by: str) -> bytes:
@@ -56,6 +81,7 @@ def parse_hold(key: str, number: int, record: Mapping[str, Any]) -> Hold:
             by=record["by"],
             moment=datetime.fromisoformat(record["moment"]) if record["moment"] else None,
             export_id=record["exportId"],
+            rebuilt=record.get("rebuilt") is True,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"The catalog's record {key} is no hold: {error!r}") from None

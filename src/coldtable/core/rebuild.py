@@ -11,6 +11,7 @@ from typing import Any
 from coldtable.core.archive import ArchivedExport
 from coldtable.core.records import (
     Fact,
+    Home,
     base_slot,
     iso_z,
     parse_base_name,
@@ -257,8 +258,8 @@ def unrecoverable(added: Sequence[Recovered], under_way: Sequence[Slot]) -> Iter
             "tags. Exports carry none; the next full export notes it"
         )
     yield (
-        "Attempts that failed, the causes of gaps, incidents that people were told of, and holds: "
-        "no manifest knows of them"
+        "Attempts that failed, the causes of gaps, incidents that people were told of, and what "
+        "had expired: no manifest knows of them. The time of what had expired looks like a gap"
     )
     unknown = [r for r in added if r.source.filtered is None]
     if unknown:
@@ -274,6 +275,23 @@ def unrecoverable(added: Sequence[Recovered], under_way: Sequence[Slot]) -> Iter
                 f"{exact_iso(one.attempt.span.moment)}, lies between two seconds, and a window "
                 "begins at a whole one. It can be restored alone"
             )
+
+
+def held_text(held: Mapping[Home, Sequence[int]]) -> Iterator[str]:
+    """What becomes of the holds; ``held`` has the numbers of those that are still known."""
+    if held:
+        known = ", ".join(
+            f"{home.name} {' and '.join(map(str, numbers))}"
+            for home, numbers in held.items()
+            if numbers
+        )
+        yield (
+            f"Holds: no export carries any. Those that are still there: {known or 'none'}. So that "
+            "nothing that was held expires, everything is held now: of "
+            + ", ".join(home.name for home in held)
+            + ". Place again what is missing (coldtable hold add), then release the rest: "
+            "coldtable hold confirm"
+        )
 
 
 def outlived(lives: Mapping[str, tuple[datetime, datetime]]) -> list[str]:

@@ -153,17 +153,17 @@ def decide(
     if not units:
         return ()
     if not retention.is_set:
-        return _all(units, "no retention is set")
+        return _all(units, "no retention is set", holds)
     newest = max(unit.end for unit in units)
     if newest > now:
         why = f"the archive reaches to {iso_z(newest)}, and it is {iso_z(now)}: a clock is wrong"
-        return _all(units, why)
+        return _all(units, why, holds)
     reasons: dict[int, list[str]] = {n: [] for n in range(len(units))}
     for rule in (_minimum, _within, _periods, _growth):
         for number, why in rule(units, retention):
             reasons[number].append(why)
     for number, unit in enumerate(units):
-        reasons[number] += [f"held: {h.reason}" for h in holds if unit.is_held_by(h)]
+        reasons[number] += _held(unit, holds)
     return tuple(
         Decision(unit=unit, keep=True, reasons=tuple(reasons[n]))
         if reasons[n]
@@ -182,8 +182,14 @@ def retention_text(retention: Retention) -> str:
     return f"{', '.join(rules)}, and at least the newest {retention.minimum}"
 
 
-def _all(units: Sequence[Unit], why: str) -> tuple[Decision, ...]:
-    return tuple(Decision(unit=unit, keep=True, reasons=(why,)) for unit in units)
+def _all(units: Sequence[Unit], why: str, holds: Sequence[Hold]) -> tuple[Decision, ...]:
+    return tuple(
+        Decision(unit=unit, keep=True, reasons=(why, *_held(unit, holds))) for unit in units
+    )
+
+
+def _held(unit: Unit, holds: Sequence[Hold]) -> Iterator[str]:
+    return (f"held: {hold.reason}" for hold in holds if unit.is_held_by(hold))
 
 
 Reasons = Iterator[tuple[int, str]]

@@ -11,7 +11,9 @@ from coldtable.core.holds import (
     hold_body,
     hold_folder,
     hold_key,
+    lost_hold,
     parse_hold,
+    rebuild_hold,
     release_body,
 )
 from coldtable.core.records import Home
@@ -30,10 +32,7 @@ def all_holds(catalog: Catalog, home: Home) -> Iterator[tuple[Hold, datetime | N
     """Every hold that there ever was; of one that is released also when, and why."""
     most, open_ones = _numbers(catalog, home)
     for number in range(1, most + 1):
-        try:
-            hold = _read(catalog, home, number)
-        except NotFound:
-            continue
+        hold = _read(catalog, home, number)
         if number in open_ones:
             yield hold, None, ""
         else:
@@ -59,12 +58,28 @@ def add_hold(catalog: Catalog, home: Home, hold: Hold, units: tuple[Unit, ...]) 
             f"No chain of table {home.name} reaches to {hold.moment:%Y-%m-%dT%H:%M:%SZ}",
             hint="Without --at everything of the table is held",
         )
-    most, _ = _numbers(catalog, home)
-    for number in range(most + 1, most + 100):
-        numbered = replace(hold, number=number)
-        if catalog.note(hold_key(home, number), hold_body(numbered)):
-            return numbered
-    raise Conflict(f"Many holds of table {home.name} are being added", hint="Try again")
+    return _note(catalog, home, hold)
+
+
+def hold_after_rebuild(
+    catalog: Catalog, home: Home, now: datetime, *, dry_run: bool = False
+) -> tuple[int, ...]:
+    """Hold everything of a table name whose records are about to be recreated, until somebody has
+    said that no hold is missing. The numbers of the holds that are still known."""
+    found = holds_of(catalog, home)
+    if not dry_run and not any(hold.rebuilt for hold in found):
+        _note(catalog, home, rebuild_hold(home.name, now))
+    return tuple(hold.number for hold in found if not hold.rebuilt)
+
+
+def confirm_holds(
+    catalog: Catalog, home: Home, now: datetime, *, reason: str, by: str
+) -> tuple[int, ...]:
+    """Release what a rebuild holds, because no other hold is missing; the numbers of those."""
+    found = tuple(hold.number for hold in holds_of(catalog, home) if hold.rebuilt)
+    for number in found:
+        release_hold(catalog, home, number, now, reason=reason, by=by)
+    return found
 
 
 def release_hold(
@@ -87,6 +102,18 @@ def _numbers(catalog: Catalog, home: Home) -> tuple[int, tuple[int, ...]]:
     return fold_holds(key.removeprefix(folder) for key in catalog.store.keys(folder))
 
 
+def _note(catalog: Catalog, home: Home, hold: Hold) -> Hold:
+    most, _ = _numbers(catalog, home)
+    for number in range(most + 1, most + 100):
+        numbered = replace(hold, number=number)
+        if catalog.note(hold_key(home, number), hold_body(numbered)):
+            return numbered
+    raise Conflict(f"Many holds of table {home.name} are being added", hint="Try again")
+
+
 def _read(catalog: Catalog, home: Home, number: int) -> Hold:
     key = hold_key(home, number)
-    return parse_hold(key, number, catalog.read(key))
+    try:
+        return parse_hold(key, number, catalog.read(key))
+    except NotFound:
+        return lost_hold(number)

@@ -20,6 +20,7 @@ from coldtable.core.rebuild import (
     Left,
     Recovered,
     Whole,
+    held_text,
     in_turn,
     outlived,
     own_attempt,
@@ -39,6 +40,7 @@ from coldtable.ops.archive import find_exports
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.compact import compact, revise
 from coldtable.ops.history import History, index_names
+from coldtable.ops.hold import hold_after_rebuild
 from coldtable.ops.survey import Survey
 from coldtable.ports import Exporter, ObjectStore
 
@@ -83,13 +85,18 @@ class TableRebuilt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildReport:
-    """What was recreated. ``unreadable`` are exports of which not even the table is known."""
+    """What was recreated. ``unreadable`` are exports of which not even the table is known.
+
+    ``held`` are the tables of which nothing may expire until somebody has looked after their holds,
+    and the numbers of those that are still known.
+    """
 
     tables: tuple[TableRebuilt, ...] = ()
     unreadable: tuple[Left, ...] = ()
     unfinished: int = 0
     lost: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    held: Mapping[Home, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def added(self) -> int:
@@ -108,15 +115,19 @@ def rebuild(source: Source, now: datetime, *, dry_run: bool = False) -> RebuildR
     survey = Survey(source.store, source.prefix, archive, archive.exports, now)
     survey.carry_out()
     groups = by_table(archive.exports)
-    lines, indexes = list[TableRebuilt](), list[str]()
+    lines, indexes, held = list[TableRebuilt](), list[str](), dict[Home, tuple[int, ...]]()
     lives = _lives(archive.exports)
     living = _living(source)
     for table in dict.fromkeys((*groups, *living.values())):
-        outlasted = table.table_id in outlived(lives.get(Home.of(table), {}))
-        gone = outlasted or living.get(Home.of(table), table) != table
+        home = Home.of(table)
+        outlasted = table.table_id in outlived(lives.get(home, {}))
+        gone = outlasted or living.get(home, table) != table
         work = _Work(source=source, table=table, now=now, gone=gone, outlasted=outlasted)
         line = work.look(survey, groups.get(table, ()))
         lines.append(line)
+        if line.added and home not in held:
+            # Before the first record: what is not known cannot expire.
+            held[home] = hold_after_rebuild(source.catalog, home, now, dry_run=dry_run)
         if not dry_run and _count(line):
             work.write(line)
             indexes += work.index(line)
@@ -127,13 +138,15 @@ def rebuild(source: Source, now: datetime, *, dry_run: bool = False) -> RebuildR
             for u in archive.unreadable
         ),
         unfinished=len(archive.unfinished),
-        lost=tuple(
-            unrecoverable(
+        lost=(
+            *unrecoverable(
                 [one for line in lines for one in line.added],
                 [slot for line in lines for slot, _ in line.under_way],
-            )
+            ),
+            *held_text(held),
         ),
         indexes=tuple(indexes),
+        held=held,
     )
 
 

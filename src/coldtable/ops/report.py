@@ -172,7 +172,7 @@ class _Reading:
                 "exportId": hold.export_id,
                 "reason": hold.reason,
                 "by": hold.by,
-                "at": iso_z(hold.at),
+                "at": iso_z(hold.at) if hold.at else None,
                 "releasedAt": iso_z(released) if released else None,
                 "releasedWhy": why or None,
             }

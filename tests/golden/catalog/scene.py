@@ -12,7 +12,7 @@ from coldtable.ops.catalog import Catalog
 from coldtable.ops.compact import compact
 from coldtable.ops.expire import Ground, expire, plan_expiry
 from coldtable.ops.history import History
-from coldtable.ops.hold import add_hold, release_hold
+from coldtable.ops.hold import add_hold, confirm_holds, release_hold
 from coldtable.ops.rebuild import Source, rebuild
 from coldtable.ops.shelf import open_shelf
 from tests.unit.ticking import DAY, HOUR, Night, policy
@@ -63,9 +63,10 @@ def hold_and_expire(night: Night) -> None:
     catalog, home = Catalog(night.aws.bucket), Home.of(night.table)
     names = [key.rsplit("/", 1)[1] for key in catalog.store.keys(home.index(night.table.table_id))]
     shelf = open_shelf(catalog, home, night.table.table_id, catalog.heads(home), names)
-    hold = Hold(number=1, reason="case 7", at=night.aws.now, by="ann")
+    confirm_holds(catalog, home, night.aws.now, reason="there was none", by="ann")
+    hold = Hold(number=2, reason="case 7", at=night.aws.now, by="ann")
     add_hold(catalog, home, hold, shelf.units(night.aws.now).units)
-    release_hold(catalog, home, 1, night.aws.now, reason="it is closed", by="ann")
+    release_hold(catalog, home, 2, night.aws.now, reason="it is closed", by="ann")
     ground = Ground(store=night.aws.bucket, vault=None, now=night.aws.now)
     done = expire(plan_expiry(shelf, Retention(within=4 * HOUR), ground), ground)
     assert done.removed
