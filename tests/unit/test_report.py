@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from coldtable.core.evidence import Kind, TableEvidence, evidence_key, markdown
+from coldtable.core.evidence import Kind, evidence_key
 from coldtable.core.records import Home, body
+from coldtable.core.report import TableEvidence, markdown
 from coldtable.core.retention import retention_text
 from coldtable.model_archive import Hold
 from coldtable.model_policy import Retention

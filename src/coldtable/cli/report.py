@@ -11,9 +11,9 @@ from cyclopts import Parameter
 
 from coldtable.cli.context import Context
 from coldtable.cli.keeping import open_kept, parse_moment
-from coldtable.core.evidence import SCHEMA, markdown
 from coldtable.core.policy import policy_for, retention_for
 from coldtable.core.records import iso_z
+from coldtable.core.report import SCHEMA, markdown
 from coldtable.core.retention import retention_text
 from coldtable.model_policy import Configuration
 from coldtable.ops.report import gather_evidence

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.progress import (
@@ -20,23 +19,19 @@ from rich.progress import (
 )
 
 from coldtable.cli.archive import Place, configured_archive, open_archive
-from coldtable.cli.context import Context, print_table
+from coldtable.cli.context import Context
+from coldtable.cli.verify_answer import answer, problem_of, table_name
 from coldtable.core.definition import parse_key
-from coldtable.core.request import exact_iso
-from coldtable.core.verification import Checked, Level, Problem, Report, Verdict, parse_subset
+from coldtable.core.verification import Checked, Level, Report, parse_subset
 from coldtable.errors import (
     ColdtableError,
-    DamagedError,
-    NotCovered,
     PartialError,
     UsageError,
 )
 
-SCHEMA = "coldtable.verify/1"
+if TYPE_CHECKING:
+    from coldtable.ops.verify import Wanted
 
-# Of a large archive only what is not verified is shown, unless --verbose asks for all.
-_MOST_ROWS = 50
-_MOST_LINES = 20
 # Of a bucket each process reads so many objects at a time.
 _THREADS = 8
 # So many compressed bytes take a second: other processes would only just have begun.
@@ -56,6 +51,7 @@ def verify(
     cores: int | None = None,
     fresh: bool = False,
     state: Path | None = None,
+    record: Annotated[bool | None, Parameter(negative="--no-record")] = None,
     parameter_path: str = "/coldtable/prod",
     context: Annotated[Context, Parameter(parse=False)],
 ) -> int:
@@ -65,6 +61,10 @@ def verify(
     Each export gets a verdict, and each bad object a reason. An interrupted run goes on where it
     stopped.
 
+    What came of a finished run is noted in the archive's catalog, a record for each table, where
+    `coldtable report` and `coldtable status` find it. With --archive that is only done if there is
+    a catalog.
+
     Examples:
 
     `coldtable verify orders`
@@ -73,11 +73,13 @@ def verify(
 
     `coldtable verify --archive ./copied --subset 5% --output json`
 
-    Exit codes: 0; 3 if objects could not be read; 4 if an increment joins on to nothing; 5 if
-    anything is damaged or missing; 11 without the rights; 12 if there is no such table or bucket.
+    Exit codes: 0; 3 if objects could not be read, or the verdict could not be noted; 4 if an
+    increment joins on to nothing; 5 if anything is damaged or missing; 11 without the rights; 12
+    if there is no such table or bucket.
 
     IAM: `s3:ListBucket` on the bucket and `s3:GetObject` on its objects (`kms:Decrypt` if they are
-    encrypted with a key); without --archive `ssm:GetParametersByPath`.
+    encrypted with a key); to note the verdict `s3:PutObject` on `coldtable/v1/evidence/*` (and
+    `kms:GenerateDataKey`); without --archive `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -103,10 +105,14 @@ def verify(
     state
         A folder for what an interrupted run has done. Default: coldtable/verify in
         $XDG_STATE_HOME or ~/.local/state.
+    record
+        Note the verdict in the archive's catalog, also if that begins with it; --no-record writes
+        nothing. Default: note it if there is a catalog, or no --archive.
     parameter_path
         Where the settings are in SSM Parameter Store.
     """
     from coldtable.ops.crew import Crew, cores_here
+    from coldtable.ops.evidence import has_catalog
     from coldtable.ops.verify import Wanted, verify_archive
 
     now = datetime.now(UTC)
@@ -139,10 +145,46 @@ def verify(
     )
     with _Shown(context) as shown:
         report = verify_archive(place.open, wanted, crew, now, shown)
-    _answer(context, place, report)
-    if problem := _problem(report, place, allow_gap=allow_gap):
+    answer(context, place, report)
+    problem = problem_of(report, place, allow_gap=allow_gap)
+    if record or (record is None and (archive is None or has_catalog(place.store))):
+        unnoted = _note(context, place, report, wanted)
+        if unnoted and problem:
+            context.note(unnoted.message)
+        problem = problem or unnoted
+    if problem:
         raise problem
     return 0
+
+
+def _note(context: Context, place: Place, report: Report, wanted: Wanted) -> ColdtableError | None:
+    """Note the verdict in the catalog; if it cannot be, the verdict has been printed all the same,
+    and weighs more if it is bad."""
+    from coldtable.core.evidence import Run
+    from coldtable.ops.catalog import Catalog
+    from coldtable.ops.evidence import record_verification
+
+    run = Run(
+        prefix=place.prefix,
+        began=report.began,
+        ended=datetime.now(UTC),
+        since=wanted.since,
+        subset=wanted.subset,
+    )
+    try:
+        noted = record_verification(Catalog(place.store), report, run)
+    except ColdtableError as error:
+        return PartialError(
+            f"The verdict is above, and could not be noted in the catalog: {error.message}",
+            hint="With --no-record nothing is noted" + (f"\n{error.hint}" if error.hint else ""),
+        )
+    for key in noted.keys:
+        context.note(f"Noted in {place.name(key)}")
+    for one in noted.unattributed:
+        context.note(f"{place.name(one.key)} cannot be read, and nothing tells whose export it is")
+    if not noted.keys:
+        context.note("Nothing was noted: of no table an export was read")
+    return None
 
 
 def _state_folder() -> Path:
@@ -211,131 +253,4 @@ class _Shown:
     def judged(self, checked: Checked) -> None:
         """See ``ops.verify.Watch``."""
         say = self._context.note if checked.is_bad else self._context.detail
-        say(f"{_table(checked)} {checked.export_id}: {checked.verdict}")
-
-
-def _answer(context: Context, place: Place, report: Report) -> None:
-    body = {
-        "archive": place.shown + place.prefix,
-        "level": str(report.level),
-        "exports": [_checked_body(place, one) for one in report.checked],
-        "orphans": [place.name(key) for key in report.orphans],
-        "orphanCount": report.orphan_count,
-        "unjoined": [
-            {
-                "exportId": u.export.export_id,
-                "tableName": u.export.table.name,
-                "tableId": u.export.table.table_id,
-                "from": exact_iso(u.export.start),
-                "gapFrom": exact_iso(u.seam.end) if u.seam else None,
-                "gapSeconds": u.seam.length.total_seconds() if u.seam else None,
-                "overlap": bool(u.seam and not u.seam.is_gap),
-                "reason": u.reason,
-            }
-            for u in report.unjoined
-        ],
-    }
-
-    def table() -> None:
-        rows = [one for one in report.checked if context.verbosity > 0 or not _plain(one)]
-        if len(report.checked) <= _MOST_ROWS:
-            rows = list(report.checked)
-        print_table(
-            ["TABLE", "EXPORT", "COVERS", "VERDICT", "OBJECTS", "ITEMS"], [_row(r) for r in rows]
-        )
-        for line in _lines(place, report):
-            print(line)  # noqa: T201  # stdout is the answer
-
-    context.answer(SCHEMA, body, table)
-
-
-def _checked_body(place: Place, one: Checked) -> dict[str, Any]:
-    return {
-        "exportId": one.export_id,
-        "manifest": place.name(one.key),
-        "tableName": one.table.name if one.table else None,
-        "tableArn": one.table.arn if one.table else None,
-        "tableId": one.table.table_id if one.table else None,
-        "exportType": "FULL_EXPORT" if one.full else "INCREMENTAL_EXPORT",
-        "from": exact_iso(one.start) if one.start else None,
-        "to": exact_iso(one.stop) if one.stop else None,
-        "verdict": str(one.verdict),
-        "objects": one.objects,
-        "objectsRead": one.read,
-        "items": one.items,
-        "bytes": one.compressed,
-        "problems": [
-            {
-                "object": place.name(p.key),
-                "line": p.line,
-                "fault": str(p.fault),
-                "reason": p.reason,
-            }
-            for p in one.problems
-        ],
-        "notes": list(one.notes),
-    }
-
-
-def _plain(one: Checked) -> bool:
-    return one.verdict is Verdict.VERIFIED and not one.notes
-
-
-def _row(one: Checked) -> Sequence[str]:
-    covers = exact_iso(one.stop) if one.stop else ""
-    if one.start and one.start != one.stop:
-        covers = f"{exact_iso(one.start)} to {covers}"
-    read = f"{one.read}/{one.objects}" if one.objects else ""
-    items = str(one.items) if one.table else ""
-    return [_table(one), one.export_id, covers, str(one.verdict), read, items]
-
-
-def _table(one: Checked) -> str:
-    return one.table.name if one.table else ""
-
-
-def _lines(place: Place, report: Report) -> list[str]:
-    """What is wrong or strange, a line each."""
-    lines = [_problem_line(place, p) for one in report.checked for p in one.problems]
-    lines += [f"{place.name(one.key)}: {note}" for one in report.checked for note in one.notes]
-    lines += [
-        f"{u.export.table.name} {u.export.export_id} does not join on: {u.reason}"
-        for u in report.unjoined
-    ]
-    orphans = [f"{place.name(key)}: no manifest names it" for key in report.orphans[:_MOST_LINES]]
-    if report.orphan_count > len(orphans):
-        orphans.append(f"and {report.orphan_count - len(orphans)} more objects that none names")
-    counts = {v: sum(one.verdict is v for one in report.checked) for v in Verdict}
-    total = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number)
-    return [*lines, *orphans, f"{len(report.checked)} exports: {total or 'none'}"]
-
-
-def _problem_line(place: Place, problem: Problem) -> str:
-    where = f", line {problem.line}" if problem.line else ""
-    return f"{place.name(problem.key)}{where}: {problem.reason}"
-
-
-def _problem(report: Report, place: Place, *, allow_gap: bool) -> ColdtableError | None:
-    """What the run ends with."""
-    bad = [one for one in report.checked if one.is_bad]
-    if bad:
-        return DamagedError(
-            f"{len(bad)} of {len(report.checked)} exports are damaged or incomplete. "
-            f"{_problem_line(place, bad[0].problems[0])}",
-            hint="Nothing can be restored through them: copy them from elsewhere, or export again "
-            "while the table's history reaches back",
-        )
-    unread = [p for one in report.checked for p in one.problems]
-    if unread:
-        return PartialError(
-            f"{len(unread)} objects could not be read. {_problem_line(place, unread[0])}",
-            hint="Run it again: it goes on with those alone",
-        )
-    if report.unjoined and not allow_gap:
-        first = report.unjoined[0]
-        return NotCovered(
-            f"{len(report.unjoined)} increments join on to nothing. {first.export.table.name} "
-            f"{first.export.export_id}: {first.reason}",
-            hint="Nothing can be rebuilt exactly through them. --allow-gap accepts that",
-        )
-    return None
+        say(f"{table_name(checked)} {checked.export_id}: {checked.verdict}")

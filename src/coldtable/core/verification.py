@@ -70,9 +70,9 @@ class Problem:
 class Checked:
     """An export, what was read of it, and what came of that.
 
-    ``objects`` and ``items`` are what the manifests promise; ``read`` how many of the objects were
-    read, which a subset or the level ``manifest`` keeps below it. ``notes`` say what could not be
-    judged.
+    ``objects`` and ``items`` are what the manifests promise, ``compressed`` the bytes that are
+    there; ``read`` and ``read_bytes`` are how much of that was read, which a subset or the level
+    ``manifest`` keeps below it. ``notes`` say what could not be judged.
     """
 
     key: str
@@ -86,6 +86,7 @@ class Checked:
     read: int = 0
     items: int = 0
     compressed: int = 0
+    read_bytes: int = 0
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -110,9 +111,13 @@ class Unjoined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one run of verify found, in the order of the archive."""
+    """What one run of verify found, in the order of the archive.
+
+    ``began`` is when it did, before it was interrupted if it was.
+    """
 
     level: Level
+    began: datetime
     checked: tuple[Checked, ...]
     orphans: tuple[str, ...] = ()
     orphan_count: int = 0
@@ -131,6 +136,10 @@ class Subset:
         """Whether this data file is in the slice."""
         digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
         return int.from_bytes(digest) % self.of == self.number - 1
+
+    def covers(self, other: Subset) -> bool:
+        """Whether every data file of the other slice is in this one."""
+        return other.of % self.of == 0 and (other.number - 1) % self.of == self.number - 1
 
 
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")

@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
-from coldtable.core.evidence import Kind, TableEvidence, evidence_folder, parse_evidence
+from coldtable.core.evidence import Kind, evidence_folder, parse_evidence
 from coldtable.core.holds import scope_text
 from coldtable.core.records import gap_key, incident_key, iso_z, record_key
+from coldtable.core.report import TableEvidence
 from coldtable.core.request import exact_iso
 from coldtable.core.retention import Piece
 from coldtable.core.timeline import ledger_timeline
@@ -181,11 +182,11 @@ class _Reading:
         folder = evidence_folder(self._shelf.home, self._shelf.table_id)
         for key in self._catalog.store.keys(folder):
             found = parse_evidence(key.removeprefix(folder))
-            if found is None or found[0] < self._since:
+            if found is None or found.at < self._since:
                 continue
             record = self._catalog.read(key)
             shown = {k: v for k, v in record.items() if k not in ("schema", "kind", "table")}
-            yield found[1], {"result": None, "summary": None, **shown}
+            yield found.kind, {"result": None, "summary": None, **shown}
 
     def _read(self, key: str) -> dict[str, Any]:
         try:

@@ -74,7 +74,7 @@ class Watch(Protocol):
         ...
 
     def judged(self, checked: Checked) -> None:
-        """An export has its verdict. This is where a catalog would record it."""
+        """An export has its verdict."""
         ...
 
 
@@ -100,7 +100,7 @@ def verify_archive(
     checked += [_unreadable(found) for found in archive.unreadable]
     for one in checked:
         watch.judged(one)
-    run = _Run(survey=survey, wanted=wanted, watch=watch, now=now)
+    run = _Run(survey=survey, wanted=wanted, watch=watch, now=now, began=now)
     if wanted.level.reads_objects:
         checked += run.read(open_store, crew)
     else:
@@ -108,6 +108,7 @@ def verify_archive(
     place = {export.summary_key: number for number, export in enumerate(selected)}
     return Report(
         level=wanted.level,
+        began=run.began,
         checked=tuple(sorted(checked, key=lambda one: place.get(one.key, len(place)))),
         orphans=tuple(survey.orphans),
         orphan_count=survey.orphan_count,
@@ -140,6 +141,7 @@ class _Open:
     files: dict[int, DataFile] = field(default_factory=dict)
     waiting: int = 0
     read: int = 0
+    read_bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
     strange: dict[str, str] = field(default_factory=dict)
     key_files: dict[int, Path] = field(default_factory=dict)
@@ -154,6 +156,7 @@ class _Run:
     wanted: Wanted
     watch: Watch
     now: datetime
+    began: datetime
     _open: dict[int, _Open] = field(default_factory=dict)
     _judged: list[Checked] = field(default_factory=list)
     _types: dict[Table, KeyTypes | None] = field(default_factory=dict)
@@ -168,6 +171,7 @@ class _Run:
     def read(self, open_store: OpenStore, crew: Crew) -> list[Checked]:
         """Read every file that is wanted, as many at a time as the crew is large."""
         checkpoint, unread = self._checkpoint(), 0
+        self.began = checkpoint.began
         inventory = self.survey.inventory
         self.watch.begin(
             len(self.survey.selected), inventory.objects, inventory.bytes, checkpoint.resumed
@@ -275,8 +279,10 @@ class _Run:
         """One file is read; the last one of its export brings the verdict."""
         opened = self._open[read.export]
         file = opened.files[read.place]
-        self.watch.advance(1, self.survey.inventory.size(file.key) or 0)
+        size = self.survey.inventory.size(file.key) or 0
+        self.watch.advance(1, size)
         opened.read += 1
+        opened.read_bytes += size
         opened.waiting -= 1
         opened.problems.extend(read.problems)
         if read.md5 and read.md5 != file.md5:
@@ -301,6 +307,7 @@ class _Run:
             read=opened.read,
             items=export.manifest.items,
             compressed=sum(self.survey.inventory.size(f.key) or 0 for f in export.files),
+            read_bytes=opened.read_bytes,
             problems=tuple(problems),
             notes=tuple(opened.notes),
         )
