@@ -42,6 +42,11 @@ class Exported(Account):
                     ExportType="INCREMENTAL_EXPORT", IncrementalExportSpecification=spec, **common
                 )
 
+    def noted(self) -> list[str]:
+        """The keys of the verifications in the catalog."""
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix="coldtable/v1/evidence/")
+        return [one["Key"] for one in found.get("Contents", [])]
+
     def objects(self) -> dict[str, bytes]:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         keys = [found["Key"] for page in pages for found in page["Contents"]]
@@ -101,7 +106,8 @@ def test_damage_in_the_bucket(exported: Exported, coldtable: Coldtable) -> None:
 
 
 def test_the_bucket_of_the_settings(exported: Exported, coldtable: Coldtable, boto: Boto) -> None:
-    """Without --archive the settings name the bucket."""
+    """Without --archive the settings name the bucket, and the verdict is noted in its catalog:
+    with --archive, too, once there is one."""
     values = {
         "TABLE_NAMES": "orders",
         "BACKUP_BUCKET_NAME": exported.bucket,
@@ -115,23 +121,44 @@ def test_the_bucket_of_the_settings(exported: Exported, coldtable: Coldtable, bo
         boto("ssm").put_parameter(Name=f"/coldtable/prod/{name}", Value=value, Type="String")
     done = coldtable("verify", "orders", "--output", "json")
     assert (done.code, verdicts(done)) == (0, ["verified"] * 3), done.err
+    (key,) = exported.noted()
+    assert f"Noted in s3://{exported.bucket}/{key}" in done.err
+    record = json.loads(exported.read(key))
+    assert record["result"] == "verified"
+    assert record["table"]["id"] == done.json["exports"][0]["tableId"]
+    assert len(record["exports"]) == 3
+    coldtable("verify", "--archive", f"s3://{exported.bucket}", "--level", "manifest")
+    assert len(exported.noted()) == 2
 
 
 def test_without_the_rights(exported: Exported, coldtable: Coldtable, boto: Boto) -> None:
-    """Exit code 11 and the action: access that is denied says nothing about the bytes."""
+    """Exit code 11 and the action: access that is denied says nothing about the bytes. Whoever may
+    read and not note the verdict gets it, and exit code 3 with a way out."""
     iam = boto("iam")
     iam.create_user(UserName="lister")
-    statement = {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": "*"}
-    document = {"Version": "2012-10-17", "Statement": [statement]}
-    iam.put_user_policy(UserName="lister", PolicyName="x", PolicyDocument=json.dumps(document))
     made = iam.create_access_key(UserName="lister")["AccessKey"]
-    done = coldtable(
-        *("verify", "--archive", f"s3://{exported.bucket}"),
-        key=made["AccessKeyId"],
-        secret=made["SecretAccessKey"],
-    )
+
+    def run(allowed: list[str], *words: str) -> Answer:
+        statement = {"Effect": "Allow", "Action": allowed, "Resource": "*"}
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        iam.put_user_policy(UserName="lister", PolicyName="x", PolicyDocument=json.dumps(document))
+        return coldtable(
+            *("verify", "--archive", f"s3://{exported.bucket}", "--output", "json", *words),
+            key=made["AccessKeyId"],
+            secret=made["SecretAccessKey"],
+        )
+
+    done = run(["s3:ListBucket"])
     assert done.code == 11
     assert "s3:GetObject is missing" in done.err
+    exported.s3.put_object(Bucket=exported.bucket, Key="coldtable/v1/x", Body=b"")
+    reading = ["s3:ListBucket", "s3:GetObject"]
+    done = run(reading)
+    assert (done.code, verdicts(done)) == (3, ["verified"] * 3), done.err
+    assert "s3:PutObject is missing" in done.err
+    assert "hint: With --no-record nothing is noted" in done.err
+    assert run(reading, "--no-record").code == 0
+    assert exported.noted() == []
 
 
 def test_a_stopped_run_ends_at_once(

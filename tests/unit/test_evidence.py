@@ -33,12 +33,16 @@ from coldtable.ops.evidence import (
     note_evidence,
     record_verification,
 )
+from coldtable.ops.orphans import find_orphans
+from coldtable.ops.rebuild import Source, rebuild
+from coldtable.ops.shelf import shelves
 from coldtable.ops.verify import Wanted, verify_archive
 from coldtable.testing.exports import NOON, TABLE_ID, ExportsWriter
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.counting import CountingObjects
 from tests.unit.test_verify import CHANGES, HOUR, ITEMS, first, flip, sound
 from tests.unit.test_verify_resume import HERE, Failing, Heard
+from tests.unit.ticking import Night
 
 NOW = datetime(2026, 1, 20, 3, 0, 0, tzinfo=UTC)
 ORDERS = Table(name="orders", arn=ExportsWriter().table_arn, table_id=TABLE_ID)
@@ -285,6 +289,34 @@ def test_records_of_others_are_passed_over() -> None:
     assert bad_exports([record]) == {"e": "damaged (verified a, level objects)"}
     others: list[dict[str, object]] = [{"kind": "drill"}, {"level": "deeper"}, {"exports": []}]
     assert [bad_exports([record | changed]) for changed in others] == [{}] * 3
+
+
+def test_nobody_else_minds_these_records() -> None:
+    """The catalog is read, planned with, rebuilt and expired from as if they were not there."""
+    night = Night()
+    night.run(30 * HOUR)
+    store, now = night.aws.bucket, night.aws.now
+
+    def seen() -> tuple[object, ...]:
+        catalog = Catalog(store)
+        found = list(shelves(catalog, "000000000000", "us-east-1"))
+        source = Source(store=store, prefix="", catalog=catalog)
+        rebuilt = rebuild(source, now, dry_run=True)
+        return (
+            night.ledger(),
+            [(shelf.kept, shelf.units(now)) for shelf in found],
+            (rebuilt.added, rebuilt.damaged, rebuilt.unfinished, rebuilt.lost),
+            find_orphans(store, [a for shelf in found for _, a in shelf.attempts], now),
+        )
+
+    before = seen()
+    for result in ("verified", "damaged"):
+        note_evidence(Catalog(store), night.table, Kind.VERIFICATION, now, result, {})
+    note_evidence(Catalog(store), night.table, Kind.DRILL, now, "same", {})
+    assert seen() == before
+    count = len(store.objects)
+    night.tick()
+    assert len(store.objects) == count
 
 
 class Command:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from coldtable.cli.status import problem_of, show, status_body
 from coldtable.core.bar import draw
-from coldtable.core.records import Home
+from coldtable.core.evidence import Kind
+from coldtable.core.records import Home, iso_z
 from coldtable.core.standing import Standing, first_listed
 from coldtable.errors import AccessDenied, TableNotFound
 from coldtable.model import Window
 from coldtable.model_archive import IncidentKind
 from coldtable.model_policy import Mode, Pause, Policy, Retention
 from coldtable.ops.catalog import Catalog
+from coldtable.ops.evidence import note_evidence
 from coldtable.ops.expire import Ground, expire, plan_expiry
 from coldtable.ops.shelf import open_shelf
-from coldtable.ops.status import StatusReport, TableStatus, status
+from coldtable.ops.status import StatusReport, TableStatus, Verified, status
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.counting import CountingObjects
 from tests.unit.ticking import DAY, HOUR, NOON, Night, policy
@@ -215,7 +220,72 @@ def test_it_costs_few_requests() -> None:
         policies[f"t{n}"] = night.policy
     store = CountingObjects(night.aws.bucket)
     status(policies, night.aws, lambda _to: store, night.aws.now)
-    assert store.requests == {"LIST": 2 + 21}
+    assert store.requests == {"LIST": 2 + 2 * 21}
+
+
+def note(night: Night, verdict: str, export_id: str, **more: object) -> None:
+    """What verify notes an hour later of the night's table and one export of it."""
+    night.aws.pass_time(HOUR)
+    line = {"exportId": export_id, "folder": "f", "verdict": verdict, "problems": []}
+    ended = iso_z(night.aws.now)
+    fields = {"level": "objects", "subset": None, "endedAt": ended, "exports": [line], **more}
+    kind, catalog = Kind.VERIFICATION, Catalog(night.aws.bucket)
+    note_evidence(catalog, night.table, kind, night.aws.now, verdict, {"result": verdict, **fields})
+
+
+def test_when_it_was_verified_and_what_is_bad() -> None:
+    """The newest verification; an export that is known to be bad, as long as it counts as there.
+    One request more for it, and no record read but the newest, unless there was damage."""
+    night = Night()
+    night.run(5 * HOUR)
+    assert look(night).verified is None
+    exports = [request.rsplit("/", 1)[1] for request in night.aws.exports(night.table)]
+    note(night, "verified", exports[0])
+    note(night, "verified", exports[0], subset="3/20")
+    store = CountingObjects(night.aws.bucket)
+    seen = look(night, store)
+    assert seen.verified == Verified(
+        at=iso_z(night.aws.now), level="objects", subset="3/20", result="verified"
+    )
+    assert (seen.bad, store.requests["GET"]) == ({}, 1)
+    note(night, "damaged", exports[-1])
+    note(night, "damaged", "a-stranger")
+    assert list(look(night).bad) == [exports[-1]]
+    objects = night.aws.bucket.objects
+    (proven,) = [key for key in objects if f".{exports[-1]}.json" in key and "verified" in key]
+    expired = proven.replace(".verified.", ".expired.")
+    objects[expired.removesuffix(".json") + ".20261126T000000Z.Retention.json"] = b""
+    assert look(night).bad == {}
+
+
+def test_damage_weighs_most(capsys: pytest.CaptureFixture[str]) -> None:
+    """For people the export and why; the exit code is 5, also if the table is stale."""
+    night = Night()
+    night.run(5 * HOUR)
+    (base, *_) = [
+        key.rsplit(".", 2)[1]
+        for key in night.aws.bucket.objects
+        if "/base/" in key and "verified" in key
+    ]
+    note(night, "damaged", base)
+    night.aws.pass_time(DAY)
+    report = status(
+        {"orders": night.policy}, night.aws, lambda _to: night.aws.bucket, night.aws.now
+    )
+    assert report.tables[0].stale
+    assert (report.damaged, status_body(report)["damaged"]) == (("orders",), ["orders"])
+    problem = problem_of(report)
+    assert problem is not None
+    assert problem.exit_code == 5
+    assert "orders" in problem.message
+    show(report)
+    out = capsys.readouterr().out
+    assert out.splitlines()[1].split()[-3:] == [
+        f"{night.aws.now - DAY:%Y-%m-%d}",
+        "objects",
+        "damaged",
+    ]
+    assert f"orders: export {base} is damaged (verified" in out
 
 
 def test_a_failure_that_a_retry_has_mended() -> None:

@@ -16,14 +16,14 @@ from coldtable.core.records import iso_z
 from coldtable.core.request import exact_iso
 from coldtable.core.settings import parse_path
 from coldtable.core.standing import Failure, Flying, Gap, Standing
-from coldtable.errors import ColdtableError, StaleError, in_part
+from coldtable.errors import ColdtableError, DamagedError, StaleError, in_part
 from coldtable.model import Destination, Snapshot, Span
 from coldtable.ops.cover import cover
-from coldtable.ops.status import StatusReport, TableStatus, status
+from coldtable.ops.status import StatusReport, TableStatus, Verified, status
 
 SCHEMA = "coldtable.status/1"
-# More gaps are told in JSON alone.
-_MOST_GAPS = 5
+# More gaps, and more bad exports, are told in JSON alone.
+_MOST_GAPS = _MOST_BAD = 5
 
 _Tables = Annotated[
     str, Parameter(help="Only these tables; without any, all that the configuration covers.")
@@ -40,7 +40,8 @@ def show_status(
 
     Reads the catalog, and asks DynamoDB nothing but which table it is: what is under way is what
     the last tick saw. The bars show how much of each of the last 35 days and 12 months can be
-    restored, in the zone of the configuration; today counts up to now less the objective.
+    restored, in the zone of the configuration; today counts up to now less the objective. An export
+    that `coldtable verify` found bad is named until a verification finds it whole.
 
     Examples:
 
@@ -49,8 +50,8 @@ def show_status(
     `coldtable status orders --output json`
 
     Exit codes: 0 if every table is within its objective; 3 if of some tables nothing could be
-    learnt; 4 if a table is stale; 10 if the configuration is wrong; 11 without the rights; 12 if
-    there is no such table or bucket.
+    learnt; 4 if a table is stale; 5 if an export is known to be bad; 10 if the configuration is
+    wrong; 11 without the rights; 12 if there is no such table or bucket.
 
     IAM: `ssm:GetParametersByPath` on the path, `dynamodb:DescribeTable` and `dynamodb:ListTables`,
     `tag:GetResources` where tags count, `s3:ListBucket` on the bucket and `s3:GetObject` on its
@@ -79,8 +80,8 @@ def show_status(
         datetime.now(UTC),
         uncovered=covered.uncovered,
     )
-    context.answer(SCHEMA, status_body(report), lambda: _print(report))
-    if problem := _problem(report):
+    context.answer(SCHEMA, status_body(report), lambda: show(report))
+    if problem := problem_of(report):
         raise problem
     return 0
 
@@ -90,6 +91,7 @@ def status_body(report: StatusReport) -> dict[str, Any]:
     return {
         "at": iso_z(report.at),
         "stale": list(report.stale),
+        "damaged": list(report.damaged),
         "uncovered": list(report.uncovered),
         "tables": [_table_body(line) for line in report.tables],
     }
@@ -129,6 +131,14 @@ def _table_body(line: TableStatus) -> dict[str, Any]:
             {"kind": str(i.kind), "name": i.name, "since": i.since, "what": i.what}
             for i in line.incidents
         ],
+        "lastVerified": line.verified
+        and {
+            "at": line.verified.at,
+            "level": line.verified.level,
+            "subset": line.verified.subset,
+            "result": line.verified.result,
+        },
+        "badExports": [{"exportId": one, "reason": why} for one, why in line.bad.items()],
         "days": [_rounded(share) for share in found.days],
         "months": [_rounded(share) for share in found.months],
     }
@@ -176,8 +186,9 @@ def _span_body(span: Span | None) -> dict[str, Any]:
     return {"moment": None, "from": _iso(span.start), "to": _iso(span.stop)}
 
 
-def _print(report: StatusReport) -> None:
-    columns = ["TABLE", "MODE", "NEWEST", "LAG", "RPO", "CHAIN", "IN FLIGHT", "STATE"]
+def show(report: StatusReport) -> None:
+    """Print the report for people: a table, the bars, and what is amiss."""
+    columns = ["TABLE", "MODE", "NEWEST", "LAG", "RPO", "CHAIN", "IN FLIGHT", "VERIFIED", "STATE"]
     print_table(columns, [_row(line) for line in report.tables])
     known = [(line, line.standing) for line in report.tables if line.standing]
     characters = BLOCKS if _can_draw() else PLAIN
@@ -200,11 +211,13 @@ def _row(line: TableStatus) -> list[str]:
     policy, found = line.policy, line.standing
     fixed = [line.name, str(policy.mode)]
     if found is None:
-        return [*fixed, "", "", _length(policy.rpo), "", "", "unknown"]
+        return [*fixed, "", "", _length(policy.rpo), "", "", "", "unknown"]
     newest, chain = found.timeline.newest, found.chain
     state = "paused" if policy.pause else "stale" if found.stale else "ok"
     if newest is None and state == "ok":
         state = "beginning"
+    if line.bad:
+        state = "damaged"
     return [
         *fixed,
         _iso(newest) if newest else "none",
@@ -212,8 +225,14 @@ def _row(line: TableStatus) -> list[str]:
         _length(policy.rpo),
         f"1 + {chain.windows}" if chain else "",
         str(len(found.flying)),
+        _verified(line.verified),
         state,
     ]
+
+
+def _verified(newest: Verified | None) -> str:
+    """``2026-11-25 objects 3/20``."""
+    return " ".join(filter(None, (newest.at[:10], newest.level, newest.subset))) if newest else ""
 
 
 def _told(line: TableStatus, found: Standing) -> list[str]:
@@ -222,6 +241,9 @@ def _told(line: TableStatus, found: Standing) -> list[str]:
     if line.policy.pause:
         told.append(f"{name}: {paused_text(line.policy.pause)}")
     told += [f"{name}: since {i.since}: {i.what}" for i in line.incidents]
+    told += [f"{name}: export {one} is {why}" for one, why in list(line.bad.items())[:_MOST_BAD]]
+    if (more := len(line.bad) - _MOST_BAD) > 0:
+        told.append(f"{name}: {more} more exports are bad: --output json has them")
     if failure := found.failure:
         attempt = failure.attempt
         ended = _iso(attempt.ended) if attempt.ended else ""
@@ -253,11 +275,18 @@ def _what(span: Span | None) -> str:
     return f"from {_iso(span.start)} to {_iso(span.stop)}"
 
 
-def _problem(report: StatusReport) -> ColdtableError | None:
-    """Stale tables weigh most; an error that all tables share is the error."""
+def problem_of(report: StatusReport) -> ColdtableError | None:
+    """Damage weighs most, then staleness; an error that all tables share is the error."""
     failed = [(line.name, line.error) for line in report.tables if line.error]
     if failed and len(failed) == len(report.tables) and len({e.code for _, e in failed}) == 1:
         return failed[0][1]
+    if report.damaged:
+        return DamagedError(
+            f"Of {len(report.damaged)} of {len(report.tables)} tables exports are known to be bad: "
+            + ", ".join(report.damaged),
+            hint="Nothing can be restored through them. Copy them from elsewhere, or export again "
+            "while the table's history reaches back; then: coldtable verify",
+        )
     if report.stale:
         return StaleError(
             f"{len(report.stale)} of {len(report.tables)} tables are stale: "

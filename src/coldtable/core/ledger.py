@@ -118,6 +118,19 @@ def attempts(facts: Iterable[Fact | None]) -> dict[tuple[Slot, int], Attempt]:
     return found
 
 
+def export_of(name: str) -> str | None:
+    """The id of the export that the name of a record, of a base or of a log, tells of."""
+    fact = parse_base_name(name) or parse_log_name(name)
+    return fact.attempt.export_id if fact and fact.attempt else None
+
+
+def proven_exports(names: Iterable[str]) -> frozenset[str]:
+    """The ids of the exports that were proven and have not expired, by names of records."""
+    found = attempts(parse_base_name(name) or parse_log_name(name) for name in names)
+    proven = (a.export_id for a in found.values() if a.outcome is Outcome.VERIFIED)
+    return frozenset(one for one in proven if one)
+
+
 def newest_proven_base(base_names: Iterable[str]) -> datetime | None:
     """The moment of the newest full export that carries, or carried, a chain."""
     facts = (parse_base_name(name) for name in base_names)

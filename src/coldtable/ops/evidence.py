@@ -22,7 +22,8 @@ from coldtable.core.evidence import (
     result_of,
     verification_fields,
 )
-from coldtable.core.records import ROOT, Home, body, parse_base_name, parse_log_name
+from coldtable.core.ledger import export_of
+from coldtable.core.records import ROOT, Home, body
 from coldtable.core.verification import Checked, Report
 from coldtable.errors import Conflict
 from coldtable.model import Table
@@ -133,9 +134,7 @@ def _owners(catalog: Catalog, wanted: set[str]) -> dict[str, Table]:
         return found
     for folder in (f"{ROOT}/table/", f"{ROOT}/log/"):
         for key in catalog.store.keys(folder):
-            name = key.rpartition("/")[2]
-            fact = parse_base_name(name) or parse_log_name(name)
-            export_id = fact.attempt.export_id if fact and fact.attempt else None
+            export_id = export_of(key.rpartition("/")[2])
             if export_id in wanted and export_id not in found:
                 told = catalog.read(key)["table"]
                 found[export_id] = Table(name=told["name"], arn=told["arn"], table_id=told["id"])

@@ -12,15 +12,17 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
+from coldtable.core.evidence import Kind
 from coldtable.core.index import Line
-from coldtable.core.ledger import fold
-from coldtable.core.records import Home, gap_key, incident_key, parse_base_name
+from coldtable.core.ledger import export_of, fold, proven_exports
+from coldtable.core.records import Home, gap_key, incident_key, iso_z, parse_base_name
 from coldtable.core.standing import Gap, Standing, first_listed, is_troubled, standing
 from coldtable.errors import ColdtableError, NotFound
 from coldtable.model import Destination, Table
 from coldtable.model_archive import IncidentKind
 from coldtable.model_policy import Policy
 from coldtable.ops.catalog import Catalog, Heads, Library
+from coldtable.ops.evidence import bad_of, noted
 from coldtable.ops.history import History, Indexes, index_names
 from coldtable.ports import Exporter, ObjectStore
 
@@ -41,11 +43,23 @@ class OpenIncident:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """The newest verification that was noted: when it ended, what of the archive it read, and its
+    result. ``subset`` is a slice like ``3/20``, or ``None`` for all of it."""
+
+    at: str
+    level: str
+    subset: str | None
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableStatus:
     """One table. ``error`` is why nothing is known of it.
 
     ``failure_text`` is DynamoDB's message of the last failure; ``reasons`` say of noted gaps, by
-    their start, how they came about.
+    their start, how they came about. ``bad`` are the exports of the months that are shown that
+    count as there, and that ``coldtable verify`` found bad, by their ids, with why.
     """
 
     name: str
@@ -55,6 +69,8 @@ class TableStatus:
     failure_text: str = ""
     reasons: Mapping[datetime, str] = field(default_factory=dict)
     incidents: tuple[OpenIncident, ...] = ()
+    verified: Verified | None = None
+    bad: Mapping[str, str] = field(default_factory=dict)
     error: ColdtableError | None = None
 
     @property
@@ -75,6 +91,11 @@ class StatusReport:
     def stale(self) -> tuple[str, ...]:
         """The names of the tables whose objective is missed."""
         return tuple(t.name for t in self.tables if t.stale)
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """The names of the tables with an export that is known to be bad."""
+        return tuple(t.name for t in self.tables if t.bad)
 
 
 def status(
@@ -134,11 +155,15 @@ def _known(
     bases = heads.bases.get(table.table_id, [])
     since = first_listed(now, policy, bases)
     troubled: dict[str, Line] = {name: Line(name) for name in bases if is_troubled(name)}
+    verified, bad = _evidence(history)
+    told = [name for name in bases if bad and export_of(name) in bad]
 
     def names() -> Iterator[str]:
         for line in history.lines(since):
             if is_troubled(line.name):
                 troubled[line.name] = line
+            if bad and export_of(line.name) in bad:
+                told.append(line.name)
             yield line.name
 
     ledger = replace(fold(table.table_id, bases, names()), since=since)
@@ -151,7 +176,30 @@ def _known(
         failure_text=_failure_text(history, found),
         reasons=_reasons(history, found.gaps, troubled),
         incidents=tuple(_incidents(history, heads)),
+        verified=verified,
+        bad={one: bad[one] for one in sorted(bad) if one in proven_exports(told)},
     )
+
+
+def _evidence(history: History) -> tuple[Verified | None, Mapping[str, str]]:
+    """The newest verification, and what is known to be bad: one listing, and one record unless
+    there was ever damage."""
+    catalog = history.catalog
+    listed = [
+        one
+        for one in noted(catalog, history.home, history.table_id)
+        if one[1].kind is Kind.VERIFICATION
+    ]
+    if not listed:
+        return None, {}
+    record = _read(catalog, listed[-1][0])
+    newest = Verified(
+        at=str(record.get("endedAt", iso_z(listed[-1][1].at))),
+        level=str(record.get("level", "")),
+        subset=record.get("subset"),
+        result=str(record.get("result", listed[-1][1].result)),
+    )
+    return newest, bad_of(catalog, listed)
 
 
 def _failure_text(history: History, found: Standing) -> str:
