@@ -13,7 +13,7 @@ from coldtable.core.creation import afterwards, creation, import_parameters
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.core.pace import Pace, units_a_second
-from coldtable.errors import Different
+from coldtable.errors import Conflict, Different
 from coldtable.model_restore import (
     Compare,
     Comparison,
@@ -170,7 +170,14 @@ def _table(
     else:
         body = creation(plan.definition, wish.to, wish.parts)
         request = TableRequest(operation="CreateTable", body=body, what=f"table {wish.to}")
-        table = make_table(windows.tables, request, windows.pause)
+        # Before it is there: whoever dies now finds it again as its own.
+        _save(plan, windows, replace(checkpoint, table_id="", made=True))
+        try:
+            table = make_table(windows.tables, request, windows.pause)
+        except Conflict:
+            # It is somebody else's.
+            _save(plan, windows, checkpoint)
+            raise
         windows.say(f"{wish.to}: created")
         checkpoint = replace(checkpoint, table_id=table.table_id, made=True)
     _save(plan, windows, checkpoint)

@@ -172,6 +172,11 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     _check_target(wish, base, target, windows.tables, checkpoint)
     ours = checkpoint is not None and checkpoint.ours
     definition, defined_by = _definition(wish, source, None if ours else target, windows)
+    if target is not None and target.key != definition.key:
+        raise Conflict(
+            f"The table {wish.to} has the key {target.key}, and the archive's {definition.key}",
+            hint="It is not the one that this restore began to make. Name another one",
+        )
     if wish.keys:
         parse_selection(wish.keys, definition.key)
     stored, strays = _stored(windows.store, base)
@@ -244,10 +249,11 @@ def _checkpoint(windows: Windows, key: str, target: TableState | None) -> Checkp
     except NotFound:
         return None
     if target is not None:
-        same = found.table_id == target.table_id
-        # An import that nobody noted the outcome of has told no id yet.
-        unknown = found.way is Way.IMPORT and not found.table_id
-        return found if same or unknown else None
+        if found.table_id:
+            return found if found.table_id == target.table_id else None
+        # Its id was not noted. What we asked for and did not see ready is empty, but for an import.
+        ours = found.way is Way.IMPORT or (found.made and not windows.tables.has_items(target.name))
+        return found if ours else None
     if found.way is Way.IMPORT and not is_over(windows.importer, found):
         # Its table shows itself late.
         return found
