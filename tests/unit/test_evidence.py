@@ -105,7 +105,7 @@ def test_a_record_for_each_table(tmp_path: Path) -> None:
     assert (worse["verdict"], worse["objects"], worse["objectsRead"]) == ("damaged", 3, 3)
     assert worse["problems"][0]["object"] == first(writer)
     assert "its MD5 is" in worse["problems"][1]["reason"]
-    assert (better["verdict"], better["from"]) == ("verified", "2026-01-14T12:00:00+00:00")
+    assert (better["verdict"], better["from"]) == ("verified", "2026-01-14T12:00:00Z")
     assert (users["table"]["id"], users["result"]) == ("u", "verified")
     keys = [key for key in store.objects if key.startswith("coldtable/")]
     assert keys == [

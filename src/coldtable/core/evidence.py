@@ -158,8 +158,8 @@ def verification_fields(
         "unjoined": [
             {
                 "exportId": u.export.export_id,
-                "from": exact_iso(u.export.start),
-                "gapFrom": exact_iso(u.seam.end) if u.seam else None,
+                "from": _iso(u.export.start),
+                "gapFrom": _iso(u.seam.end) if u.seam else None,
                 "reason": u.reason,
             }
             for u in loose[:MOST_UNJOINED]
@@ -192,8 +192,8 @@ def _export(one: Checked) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "exportId": one.export_id,
         "folder": one.key.rpartition("/")[0],
-        "from": exact_iso(one.start) if one.start else None,
-        "to": exact_iso(one.stop) if one.stop else None,
+        "from": _iso(one.start) if one.start else None,
+        "to": _iso(one.stop) if one.stop else None,
         "verdict": str(one.verdict),
         "objects": one.objects,
         "objectsRead": one.read,
@@ -204,6 +204,10 @@ def _export(one: Checked) -> dict[str, Any]:
     if one.notes:
         fields["notes"] = list(one.notes)
     return fields
+
+
+def _iso(moment: datetime) -> str:
+    return exact_iso(moment).replace("+00:00", "Z")
 
 
 def _problem(problem: Problem) -> dict[str, Any]:

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from coldtable.core.evidence import Run
 from coldtable.core.records import Home
+from coldtable.core.verification import Level
 from coldtable.model import Destination, ExportRequest, Snapshot
 from coldtable.model_archive import Hold
 from coldtable.model_policy import Retention
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.compact import compact
+from coldtable.ops.crew import Crew
+from coldtable.ops.evidence import record_verification
 from coldtable.ops.expire import Ground, expire, plan_expiry
 from coldtable.ops.history import History
 from coldtable.ops.hold import add_hold, confirm_holds, release_hold
 from coldtable.ops.rebuild import Source, rebuild
 from coldtable.ops.shelf import open_shelf
+from coldtable.ops.verify import Wanted, verify_archive
+from tests.unit.test_verify_resume import Heard
 from tests.unit.ticking import DAY, HOUR, Night, policy
 
 
@@ -22,6 +30,7 @@ def play() -> dict[str, bytes]:
     """What lies below ``coldtable/`` in the end."""
     night = Night(policy(every=6 * HOUR, rpo=13 * HOUR))
     night.run(7 * HOUR)
+    verify(night)
     night.aws.failures = ["S3AccessDenied"]
     night.run(6 * HOUR)
     night.aws.damages = ["data"]
@@ -38,6 +47,16 @@ def play() -> dict[str, bytes]:
     night.table = night.aws.create("orders")
     night.run(HOUR)
     return {k: v for k, v in night.aws.bucket.objects.items() if k.startswith("coldtable/")}
+
+
+def verify(night: Night) -> None:
+    """Somebody verifies what is there, and the verdict is noted."""
+    store, now = night.aws.bucket, night.aws.now
+    with TemporaryDirectory() as state:
+        wanted = Wanted(where="here", prefix="", level=Level.OBJECTS, state=Path(state))
+        report = verify_archive(lambda: store, wanted, Crew(cores=1), now, Heard())
+    run = Run(prefix="", began=report.began, ended=now + timedelta(seconds=4))
+    record_verification(Catalog(store), report, run)
 
 
 def by_hand(night: Night) -> None:
