@@ -214,6 +214,41 @@ class Conflict(ColdtableError):
     exit_code = 13
 
 
+class Archived(Conflict):
+    """An object is in an archive class of S3, and cannot be read before a copy was retrieved.
+
+    ``storage`` is the class of the one that was to be read; ``need`` a ``core.retrieval.Need``
+    where a plan knows all of them.
+    """
+
+    code = "Archived"
+    storage: str = ""
+    need: Any = None
+
+    @property
+    def reason(self) -> str:
+        """Why the object was not read, for a list of objects."""
+        return f"it is archived in {self.storage}: not read" if self.storage else self.message
+
+
+def archived(name: str, storage: str) -> Archived:
+    """The error that the object of this name, of that class, cannot be read as it is."""
+    error = Archived(
+        f"{name} is archived in {storage}: not read",
+        hint="A copy must be retrieved first: coldtable restore, materialize and revert ask for it "
+        "with --retrieve, and say before what it costs and how long it takes",
+    )
+    error.storage = storage
+    return error
+
+
+class Retrieving(Archived):
+    """The copies of archived objects were asked for; S3 takes its hours to make them."""
+
+    code = "Retrieving"
+    retryable = True
+
+
 class LimitReached(ColdtableError):
     """A quota or a size limit of AWS is reached."""
 

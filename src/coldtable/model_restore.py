@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,3 +230,22 @@ class Comparison:
         """Whether nothing was found to differ."""
         counts = self.wanted is None or self.found is None or self.wanted == self.found
         return counts and not self.different and not self.missing
+
+
+class Copy(NamedTuple):
+    """The temporary copy of an archived object; ``until`` is ``None`` while S3 is making it."""
+
+    until: datetime | None = None
+
+
+class Stored(NamedTuple):
+    """How an object is kept: its storage class, and the copy of one that is archived.
+
+    What INTELLIGENT_TIERING has archived has the name of that tier in ``storage``:
+    ARCHIVE_ACCESS or DEEP_ARCHIVE_ACCESS.
+    """
+
+    key: str
+    size: int
+    storage: str
+    copy: Copy | None = None

@@ -55,11 +55,16 @@ class ParameterWriter(Protocol):
         ...
 
 
+# The storage class of which a listing need not say anything.
+STANDARD = "STANDARD"
+
+
 class Entry(NamedTuple):
-    """One line of a listing: an object's key and its size in bytes."""
+    """One line of a listing: an object's key, its size in bytes, and its storage class in S3."""
 
     key: str
     size: int
+    storage: str = STANDARD
 
 
 class ObjectStore(Protocol):

@@ -14,6 +14,7 @@ from coldtable.model_restore import (
     Condition,
     Import,
     ImportProblem,
+    Stored,
     TableRequest,
     TableState,
     Written,
@@ -77,6 +78,26 @@ class TableReader(Protocol):
 
     def scan(self, table: str, segment: int, segments: int) -> Iterator[Mapping[str, Any]]:
         """The items of one of ``segments`` disjoint parts of the table, in pages."""
+        ...
+
+
+class Retriever(Protocol):
+    """What brings a bucket's archived objects back, for some days. Safe to use from threads."""
+
+    def objects(self, prefix: str) -> Iterator[Stored]:
+        """The objects below ``prefix``, in order. Of INTELLIGENT_TIERING no tier is told."""
+        ...
+
+    def look(self, key: str) -> Stored:
+        """One object, with its tier; ``NotFound`` if there is no such object."""
+        ...
+
+    def retrieve(self, found: Stored, tier: str, days: int) -> None:
+        """Ask for a copy that stays for ``days``; of one that is there set anew how long it stays.
+
+        ``tier`` is Bulk, Standard or Expedited. What is asked for already, or readable, is left
+        as it is.
+        """
         ...
 
 

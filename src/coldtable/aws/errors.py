@@ -161,6 +161,11 @@ def _by_code(code: str, text: str, service: str, operation: str, subject: str) -
             return BucketNotFound(
                 f"The bucket does not exist{about}", hint="Create it, or name another one"
             )
+        case "GlacierExpeditedRetrievalNotAvailable":
+            return LimitReached(
+                f"S3 has no room for an expedited retrieval now{about}: {text}",
+                hint="Try again later, or take another tier: --retrieve standard",
+            )
         case "LimitExceededException":
             return LimitReached(
                 f"{service} {operation}{about}: {text}",

@@ -15,8 +15,8 @@ from botocore.exceptions import (
 )
 
 from coldtable.aws.errors import from_client_error, translated
-from coldtable.errors import AccessDenied, ColdtableError, Conflict, NotFound
-from coldtable.ports import Entry
+from coldtable.errors import AccessDenied, Archived, ColdtableError, Conflict, NotFound, archived
+from coldtable.ports import STANDARD, Entry
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -62,7 +62,8 @@ class S3Objects:
                 **start,  # type: ignore[arg-type]
             ):
                 for found in page.get("Contents", []):
-                    yield Entry(found["Key"], found["Size"])
+                    storage = found.get("StorageClass", STANDARD)
+                    yield Entry(found["Key"], found["Size"], storage)
 
     def read(self, key: str) -> Iterator[bytes]:
         """See ``ports.ObjectStore.read``.
@@ -88,9 +89,18 @@ class S3Objects:
         try:
             return self._client.get_object(Bucket=self._bucket, Key=key, **self._owner, **more)  # type: ignore[arg-type]
         except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchKey":
-                raise
-            raise NotFound(f"There is no object s3://{self._bucket}/{key}") from None
+            match error.response["Error"]["Code"]:
+                case "NoSuchKey":
+                    raise NotFound(f"There is no object s3://{self._bucket}/{key}") from None
+                case "InvalidObjectState":
+                    raise self._archived(key, error) from None
+            raise
+
+    def _archived(self, key: str, error: ClientError) -> Archived:
+        """S3 tells the class, and of INTELLIGENT_TIERING the tier [MODEL: InvalidObjectState]."""
+        told = error.response
+        kept = str(told.get("AccessTier") or told.get("StorageClass") or "an archive class")
+        return archived(f"s3://{self._bucket}/{key}", kept)
 
     def put(self, key: str, body: bytes) -> None:
         """See ``ports.ObjectStore.put``."""

@@ -12,6 +12,7 @@ from coldtable.core.settings import parse_path
 from coldtable.errors import NotFound, UsageError
 from coldtable.model import Destination
 from coldtable.ports import ObjectStore
+from coldtable.ports_restore import Retriever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,15 @@ class Opener:
 
         client = self.context.session.client("s3")
         return S3Objects(client, self.bucket or "", owner=self.owner)
+
+    def retriever(self) -> Retriever | None:
+        """What brings archived objects back; a folder has none."""
+        if self.folder is not None:
+            return None
+        from coldtable.aws.retriever import S3Retriever
+
+        client = self.context.session.client("s3")
+        return S3Retriever(client, self.bucket or "", owner=self.owner)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from coldtable.cli.context import Context, print_table
-from coldtable.cli.keeping import Bucket, Kept, open_kept, size_text
+from coldtable.cli.keeping import Bucket, Kept, open_kept
+from coldtable.core.amounts import size_text
 from coldtable.core.policy import retention_for
 from coldtable.core.request import exact_iso
 from coldtable.core.retention import Decision

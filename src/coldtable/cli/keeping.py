@@ -68,15 +68,6 @@ def parse_moment(option: str, text: str) -> datetime:
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
 
 
-def size_text(count: int) -> str:
-    """Bytes for people: ``1.5 GB``."""
-    size, units = float(count), ["B", "kB", "MB", "GB"]
-    while size >= 1000 and units[1:]:
-        size /= 1000
-        units.pop(0)
-    return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"
-
-
 def open_kept(context: Context, parameter_path: str) -> Kept:
     """Read the settings, and the catalog of each bucket that they name."""
     from coldtable.aws.objects import S3Objects

@@ -14,12 +14,15 @@ from rich.markup import escape
 from coldtable.cli.archive import configured_archive, open_archive
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.instant import parse_instant
+from coldtable.cli.retrieval import Retrieval, need_rows, parse_asked
 from coldtable.core.archive import of_table
 from coldtable.core.request import exact_iso
 from coldtable.core.restore_point import RestorePlan
+from coldtable.core.retrieval import Need, Tier
 from coldtable.errors import UsageError
 from coldtable.ops.archive import find_exports
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, limits
+from coldtable.ops.retrieve import Gate, Notes
 
 if TYPE_CHECKING:
     from coldtable.ops.materialize import Destination, Materialized
@@ -36,7 +39,10 @@ def materialize(
     archive: str | None = None,
     memory: int = DEFAULT_MEGABYTES,
     allow_gap: bool = False,
+    retrieve: Tier | None = None,
+    retrieve_days: int | None = None,
     dry_run: bool = False,
+    yes: bool = False,
     parameter_path: str = "/coldtable/prod",
     context: Annotated[Context, Parameter(parse=False)],
 ) -> int:
@@ -59,11 +65,13 @@ def materialize(
 
     Exit codes: 0; 4 if the archive does not cover the instant; 5 if anything is damaged or missing;
     10 without the extra `archive`; 11 without the rights; 12 if there is no such table or bucket;
-    13 if other objects lie where the data would.
+    13 if other objects lie where the data would, or if S3 has archived what is read and has no
+    copies yet.
 
     IAM: `s3:ListBucket` on both buckets, `s3:GetObject` on both buckets' objects, `s3:PutObject`
     and `s3:AbortMultipartUpload` on those of the new one (`kms:Decrypt` and `kms:GenerateDataKey`
-    if they are encrypted with a key); without --archive `ssm:GetParametersByPath`.
+    if they are encrypted with a key); with --retrieve `s3:RestoreObject`; without --archive
+    `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -80,8 +88,15 @@ def materialize(
         How many megabytes the process may take, however large the archive is.
     allow_gap
         Go over gaps between exports; the result says so.
+    retrieve
+        What S3 has archived (GLACIER, DEEP_ARCHIVE) is asked for first: `bulk`, `standard` or
+        `expedited`. With --yes it is asked for, and the same command goes on once it is there.
+    retrieve_days
+        For how many days the retrieved copies stay: 7.
     dry_run
         Only show what would be read and written.
+    yes
+        Really ask for what --retrieve costs. Nothing else needs it.
     parameter_path
         Where the settings are in SSM Parameter Store.
     """
@@ -99,7 +114,30 @@ def materialize(
     found = find_exports(store, place.prefix)
     for bad in found.unreadable:
         context.note(f"{place.name(bad.summary_key)} cannot be read: {bad.reason}")
-    plan = plan_materialize(of_table(found.exports, table), instant, allow_gap=allow_gap)
+    retrieval = Retrieval(
+        context=context,
+        schema=SCHEMA,
+        retriever=place.open.retriever(),
+        notes=Notes(store=target.store, prefix=f"{target.prefix}/".lstrip("/"), table=table),
+        asked=parse_asked(retrieve, retrieve_days),
+        yes=yes and not dry_run,
+    )
+    gate = Gate(store=store, archive=found, retriever=retrieval.retriever)
+
+    def planned() -> tuple[RestorePlan, Need]:
+        plan = gate.choose(
+            lambda: plan_materialize(of_table(found.exports, table), instant, allow_gap=allow_gap),
+            instant,
+            lambda found: found.moment,
+        )
+        return plan, gate.admit((plan.base, *plan.increments))
+
+    if (made_plan := retrieval.plan(planned)) is None:
+        return 0
+    plan, need = made_plan
+    retrieval.keep(need)
+    for name, value in need_rows(need):
+        context.note(f"{name}: {value}")
     for seam in plan.seams:
         context.note(f"This is not exact: there is {seam}")
     made = None

@@ -14,15 +14,18 @@ from rich.markup import escape
 from coldtable.cli.archive import Place, configured_archive, open_archive
 from coldtable.cli.context import Context
 from coldtable.cli.instant import parse_instant
-from coldtable.cli.restore_answer import answer, say_plan
+from coldtable.cli.restore_answer import SCHEMA, answer, say_plan
+from coldtable.cli.retrieval import Retrieval, parse_asked
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
+from coldtable.core.retrieval import Tier
 from coldtable.errors import UsageError
 from coldtable.model_restore import Compare, Merging, Parts, Way
 from coldtable.ops.crew import Crew, cores_here
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, Limits, limits
 from coldtable.ops.restore import restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, Windows, plan_table
+from coldtable.ops.retrieve import Notes
 
 # As in verify: a bucket keeps one waiting, and so many bytes are not worth another process.
 _THREADS, _ALONE = 8, 48 * 1024 * 1024
@@ -54,6 +57,8 @@ def restore(
     unproven: bool = False,
     scratch: str | None = None,
     memory: int = DEFAULT_MEGABYTES,
+    retrieve: Tier | None = None,
+    retrieve_days: int | None = None,
     dry_run: bool = False,
     yes: bool = False,
     context: Annotated[Context, Parameter(parse=False)],
@@ -77,10 +82,12 @@ def restore(
 
     `coldtable restore orders --at latest --to copy --archive ./copied --key pk:S --key sk:N --yes`
 
+    `coldtable restore orders --at 2024-11-01T03:00Z --to orders-2024 --retrieve bulk --yes`
+
     Exit codes: 0; 1 if an import failed or the table is not what the archive holds; 4 if the
     archive does not cover the instant; 5 if anything is damaged or missing; 10 if the key schema
     is not known; 11 without the rights; 12 if there is no such table or bucket; 13 if the table
-    must not be written to.
+    must not be written to, or if S3 has archived what is read and has no copies yet.
 
     IAM: `dynamodb:DescribeTable`, `dynamodb:CreateTable`, `dynamodb:UpdateTable`,
     `dynamodb:UpdateTimeToLive`, `dynamodb:TagResource`, `dynamodb:UpdateContinuousBackups`,
@@ -91,7 +98,8 @@ def restore(
     `logs:DescribeLogStreams`, `logs:PutLogEvents`, `logs:PutRetentionPolicy`. `s3:ListBucket` on
     the archive's bucket, `s3:GetObject` on its objects; for the checkpoint and for what increments
     are folded into (see --scratch) `s3:PutObject`, `s3:AbortMultipartUpload` and
-    `s3:DeleteObject`; without --archive `ssm:GetParametersByPath`.
+    `s3:DeleteObject`; with --retrieve `s3:RestoreObject` on its objects; without --archive
+    `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -147,12 +155,18 @@ def restore(
         s3://BUCKET/PREFIX or a folder. Default: the archive.
     memory
         How many megabytes the folding may take.
+    retrieve
+        What S3 has archived (GLACIER, DEEP_ARCHIVE) is asked for first: `bulk`, `standard` or
+        `expedited`. With --yes it is asked for, and the same command goes on once it is there.
+    retrieve_days
+        For how many days the retrieved copies stay: 7.
     dry_run
         Only show the plan, also with --yes.
     yes
         Really do it.
     """
     merging = _merging(merge=merge, newer_by=newer_by, overwrite=overwrite)
+    asked = parse_asked(retrieve, retrieve_days)
     wish = RestoreWish(
         table=table,
         at=parse_instant(at),
@@ -181,7 +195,18 @@ def restore(
         else configured_archive(context, parameter_path, table)
     )
     windows = restore_windows(context, place, scratch, limits(memory))
-    plan = plan_table(wish, windows)
+    retrieval = Retrieval(
+        context=context,
+        schema=SCHEMA,
+        retriever=windows.retriever,
+        notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=table),
+        asked=asked,
+        yes=yes and not dry_run,
+    )
+    plan = retrieval.plan(lambda: plan_table(wish, windows))
+    if plan is None:
+        return 0
+    retrieval.keep(plan.need)
     if dry_run or not yes:
         answer(context, plan, None)
         context.note("Nothing was restored. To do it, add --yes")
@@ -241,6 +266,7 @@ def restore_windows(
         now=lambda: datetime.now(UTC),
         pause=time.sleep,
         say=context.note,
+        retriever=place.open.retriever(),
     )
 
 

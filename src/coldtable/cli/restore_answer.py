@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from coldtable.cli.context import Context, print_table
+from coldtable.cli.retrieval import need_body, need_rows
 from coldtable.core.prices import SOURCE
 from coldtable.core.request import exact_iso
 from coldtable.model_restore import Compare
@@ -39,6 +40,7 @@ def _plan_rows(plan: TablePlan) -> list[tuple[str, str]]:
         ("price", _price(plan)),
         ("compare", str(wish.compare)),
     ]
+    rows += need_rows(plan.need)
     if plan.resumes:
         rows.append(("resumes", "an earlier run of the same command"))
     return rows + [("note", note) for note in plan.notes]
@@ -115,6 +117,7 @@ def _plan_body(plan: TablePlan) -> Mapping[str, Any]:
         "dollars": estimate.dollars,
         "resumes": plan.resumes,
         "notes": list(plan.notes),
+        **need_body(plan.need),
     }
 
 

@@ -13,9 +13,12 @@ from coldtable.cli.archive import configured_archive, open_archive
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.instant import parse_instant
 from coldtable.cli.restore import restore_windows
+from coldtable.cli.retrieval import Retrieval, parse_asked
 from coldtable.core.pace import parse_rate
 from coldtable.core.request import exact_iso
+from coldtable.core.retrieval import Tier
 from coldtable.errors import PartialError, UsageError
+from coldtable.ops.retrieve import Notes
 from coldtable.ops.revert import Fate, RevertPlan, RevertWish, revert_window
 
 SCHEMA = "coldtable.revert/1"
@@ -32,6 +35,8 @@ def revert(
     keys: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
     archive: str | None = None,
     rate: str = "50%",
+    retrieve: Tier | None = None,
+    retrieve_days: int | None = None,
     dry_run: bool = False,
     yes: bool = False,
     parameter_path: str = "/coldtable/prod",
@@ -54,11 +59,13 @@ def revert(
 
     Exit codes: 0; 3 if there were conflicts; 4 if no windows join between the instants; 5 if
     anything is damaged; 10 if the exports have no old images; 11 without the rights; 12 if there
-    is no such table; 13 if the table was made again since.
+    is no such table; 13 if the table was made again since, or if S3 has archived what is read and
+    has no copies yet.
 
     IAM: `dynamodb:DescribeTable`, `dynamodb:BatchGetItem`, `dynamodb:PutItem` and
     `dynamodb:DeleteItem` on the table; `s3:ListBucket` on the archive's bucket and `s3:GetObject`
-    on its objects; without --archive `ssm:GetParametersByPath`.
+    on its objects; with --retrieve `s3:RestoreObject` and `s3:PutObject`; without --archive
+    `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -76,6 +83,11 @@ def revert(
         The exports: s3://BUCKET/PREFIX, or a folder. Default: the bucket of the settings.
     rate
         How fast to write: 500 for items a second, 50% for a share of the write capacity.
+    retrieve
+        What S3 has archived (GLACIER, DEEP_ARCHIVE) is asked for first: `bulk`, `standard` or
+        `expedited`. With --yes it is asked for, and the same command goes on once it is there.
+    retrieve_days
+        For how many days the retrieved copies stay: 7.
     dry_run
         Only show what would be done, also with --yes.
     yes
@@ -97,8 +109,20 @@ def revert(
         table=table, start=start, stop=stop, to=in_, keys=tuple(keys or ()), rate=parse_rate(rate)
     )
     windows = restore_windows(context, place, None)
+    retrieval = Retrieval(
+        context=context,
+        schema=SCHEMA,
+        retriever=windows.retriever,
+        notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=table),
+        asked=parse_asked(retrieve, retrieve_days),
+        yes=yes and not dry_run,
+    )
     with _shown(context) as show:
-        plan = revert_window(wish, windows, apply=yes and not dry_run, tell=show)
+        plan = retrieval.plan(
+            lambda: revert_window(wish, windows, apply=yes and not dry_run, tell=show)
+        )
+    if plan is None:
+        return 0
     _answer(context, plan)
     conflicts = plan.counts.fates[Fate.CONFLICT]
     if plan.done and conflicts:

@@ -8,7 +8,7 @@ from typing import Any
 from coldtable.cli.archive import Place
 from coldtable.cli.context import Context, print_table
 from coldtable.core.request import exact_iso
-from coldtable.core.verification import Checked, Problem, Report, Verdict
+from coldtable.core.verification import Checked, Fault, Problem, Report, Verdict
 from coldtable.errors import ColdtableError, DamagedError, NotCovered, PartialError
 
 SCHEMA = "coldtable.verify/1"
@@ -133,9 +133,13 @@ def problem_of(report: Report, place: Place, *, allow_gap: bool) -> ColdtableErr
         )
     unread = [p for one in report.checked for p in one.problems]
     if unread:
+        asleep = all(p.fault is Fault.ARCHIVED for p in unread)
         return PartialError(
             f"{len(unread)} objects could not be read. {_problem_line(place, unread[0])}",
-            hint="Run it again: it goes on with those alone",
+            hint="S3 must bring them back first: coldtable materialize --retrieve asks for what it "
+            "reads. --level manifest needs no more than the listing"
+            if asleep
+            else "Run it again: it goes on with those alone",
         )
     if report.unjoined and not allow_gap:
         first = report.unjoined[0]

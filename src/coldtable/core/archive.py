@@ -137,28 +137,51 @@ class Unfinished:
     @property
     def started(self) -> datetime:
         """When DynamoDB began it."""
-        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(self.export_id[:14]))
+        return started_of(self.export_id) or _NEVER
+
+
+def started_of(export_id: str) -> datetime | None:
+    """When the export of this id began: it begins with milliseconds [REAL-G]."""
+    if not EXPORT_ID.fullmatch(export_id):
+        return None
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=int(export_id[:14]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
     """An export whose summary is there and cannot be believed or read, and why.
 
-    ``missing`` tells that something is not there, rather than wrong.
+    ``missing`` tells that something is not there, rather than wrong; ``archived`` that nobody can
+    know, because S3 must bring it back first.
     """
 
     summary_key: str
     reason: str
     missing: bool = False
+    archived: bool = False
+
+    @property
+    def folder(self) -> str:
+        """The folder of its manifests, without a slash at its end."""
+        return self.summary_key.rpartition("/")[0]
+
+    @property
+    def started(self) -> datetime | None:
+        """When DynamoDB began it, as the folder's name tells; ``None`` where it has another."""
+        return started_of(self.folder.rpartition("/")[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
-    """Everything that was found below a prefix, in order of table and time."""
+    """Everything that was found below a prefix, in order of table and time.
+
+    ``cold`` are the folders with objects that S3 keeps in another class than STANDARD.
+    """
 
     exports: tuple[ArchivedExport, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
+    cold: frozenset[str] = frozenset()
 
 
 def in_order(exports: Iterable[ArchivedExport]) -> tuple[ArchivedExport, ...]:

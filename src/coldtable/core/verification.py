@@ -38,7 +38,8 @@ class Level(StrEnum):
 class Verdict(StrEnum):
     """What an export is worth.
 
-    Unknown: it could not be read, or it has no summary although it began long ago.
+    Unknown: it could not be read, or S3 has archived it, or it has no summary although it began
+    long ago.
     """
 
     VERIFIED = "verified"
@@ -54,6 +55,12 @@ class Fault(StrEnum):
     DAMAGED = "damaged"
     MISSING = "missing"
     UNREADABLE = "unreadable"
+    ARCHIVED = "archived"
+
+    @property
+    def unread(self) -> bool:
+        """Whether nobody has seen the bytes, so that another run may."""
+        return self in (Fault.UNREADABLE, Fault.ARCHIVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from .seams import (
     lambda_runtime,
     metrics,
     s3,
+    s3_archive,
     schedules,
     selfcheck,
     signing,
@@ -90,6 +91,7 @@ class Server:
         schedules.install()
         metrics.install()
         s3.install()
+        s3_archive.install()
         cfn.install(self.inner, loop)
 
     async def run(self, listener: socket.socket) -> None:

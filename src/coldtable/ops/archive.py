@@ -16,9 +16,9 @@ from coldtable.core.archive import (
     in_order,
 )
 from coldtable.core.manifest import check_sum, parse_files, parse_summary
-from coldtable.errors import DamagedError, NotFound
+from coldtable.errors import Archived, DamagedError, NotFound
 from coldtable.ops.proof import read_with_md5
-from coldtable.ports import ObjectStore
+from coldtable.ports import STANDARD, ObjectStore
 
 # Two small reads for each export, most of which is waiting for S3.
 _AT_A_TIME = 16
@@ -30,9 +30,11 @@ def find_exports(store: ObjectStore, prefix: str = "") -> Archive:
     Reads each ``manifest-summary.json`` and holds it against its MD5. One that is damaged keeps
     nobody from the others; an export without a summary is told as unfinished.
     """
-    summaries, folders = [], dict[str, str]()
+    summaries, folders, cold = [], dict[str, str](), set[str]()
     for entry in store.entries(prefix):
         folder, _, name = entry.key.rpartition("/")
+        if entry.storage != STANDARD:
+            cold.add(folder)
         if name == SUMMARY:
             summaries.append(entry.key)
         for found, export_id in _export_folders(folder):
@@ -47,6 +49,7 @@ def find_exports(store: ObjectStore, prefix: str = "") -> Archive:
         unfinished=tuple(
             Unfinished(folder=folder, export_id=folders[folder]) for folder in sorted(folders)
         ),
+        cold=frozenset(cold),
     )
 
 
@@ -72,6 +75,8 @@ def _read_summary(store: ObjectStore, key: str) -> ArchivedExport | Unreadable:
         return Unreadable(summary_key=key, reason=error.message)
     except NotFound as error:
         return Unreadable(summary_key=key, reason=error.message, missing=True)
+    except Archived as error:
+        return Unreadable(summary_key=key, reason=error.reason, archived=True)
     return found
 
 

@@ -13,6 +13,7 @@ from coldtable.core.manifest import DataFile
 from coldtable.core.selection import Selection, parse_selection
 from coldtable.core.verification import Fault, Problem
 from coldtable.errors import (
+    Archived,
     ColdtableError,
     DamagedError,
     ItemInvalid,
@@ -134,6 +135,9 @@ def _prove(export: ArchivedExport, crew: Crew, open_store: OpenStore, progress: 
 
 def _broken(problem: Problem) -> ColdtableError:
     text = f"{problem.key}: {problem.reason}"
+    if problem.fault is Fault.ARCHIVED:
+        # It was there when it was planned: the copy has gone since.
+        return Archived(text, hint="Run it again with --retrieve")
     if problem.fault is Fault.UNREADABLE:
         return ServiceFailed(text, hint="Run it again")
     return DamagedError(

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from coldtable.core.archive import ArchivedExport
 from coldtable.core.line_check import KeyTypes, key_types
 from coldtable.core.lines import change_of, parse_json
-from coldtable.errors import DamagedError, NotFound
+from coldtable.errors import Archived, DamagedError, NotFound
 from coldtable.ops.archive import load_files
 from coldtable.ops.scan import first_line
 from coldtable.ports import ObjectStore
@@ -21,7 +21,7 @@ def find_types(store: ObjectStore, increments: Iterable[ArchivedExport]) -> KeyT
     for export in increments:
         try:
             files = load_files(store, export).files
-        except (DamagedError, NotFound):
+        except (Archived, DamagedError, NotFound):
             continue
         for file in files:
             if file.items and (types := _types_in(store, file.key, export)):
@@ -38,5 +38,5 @@ def _types_in(store: ObjectStore, key: str, export: ArchivedExport) -> KeyTypes 
     try:
         line = first_line(store, key)
         return key_types(change_of(parse(line)).keys) if line else None
-    except (DamagedError, NotFound):
+    except (Archived, DamagedError, NotFound):
         return None

@@ -81,7 +81,7 @@ def remove_orphan(store: ObjectStore, orphan: Orphan) -> dict[str, ColdtableErro
 
 def _list(store: ObjectStore) -> _Listing:
     listing = _Listing()
-    for key, size in store.entries(""):
+    for key, size, _ in store.entries(""):
         if key.startswith(CATALOG):
             continue
         parts = key.split("/")

@@ -134,7 +134,12 @@ def rebuild(source: Source, now: datetime, *, dry_run: bool = False) -> RebuildR
     return RebuildReport(
         tables=tuple(lines),
         unreadable=tuple(
-            Left(export_id=_id_of(u.summary_key), key=u.summary_key, why=u.reason, damaged=True)
+            Left(
+                export_id=_id_of(u.summary_key),
+                key=u.summary_key,
+                why=u.reason,
+                damaged=not u.archived,
+            )
             for u in archive.unreadable
         ),
         unfinished=len(archive.unfinished),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
-from coldtable.core.archive import ArchivedExport, of_table
+from coldtable.core.archive import Archive, ArchivedExport, of_table
 from coldtable.core.checkpoint import Checkpoint, decode
 from coldtable.core.creation import local_indexes, losses, without_indexes
 from coldtable.core.definition import check_table_name, definition_of_key
@@ -22,6 +22,7 @@ from coldtable.core.manifest import DataFile
 from coldtable.core.pace import Rate
 from coldtable.core.records import ROOT
 from coldtable.core.restore_point import RestorePlan, plan_restore
+from coldtable.core.retrieval import Need
 from coldtable.core.selection import parse_selection
 from coldtable.core.ways import Wanted, obstacles
 from coldtable.errors import Conflict, NotFound, ParameterInvalid, UsageError
@@ -41,8 +42,9 @@ from coldtable.ops.definitions import definition_for
 from coldtable.ops.fold_limits import Limits
 from coldtable.ops.import_way import is_over
 from coldtable.ops.proof import read_items
+from coldtable.ops.retrieve import Gate
 from coldtable.ports import ObjectStore
-from coldtable.ports_restore import Importer, TableReader, Tables, TableWriter
+from coldtable.ports_restore import Importer, Retriever, TableReader, Tables, TableWriter
 
 _SAMPLE = 200
 
@@ -76,7 +78,8 @@ class Windows:
     ``prefix`` is the archive's in ``store``; ``bucket`` the bucket that it is, if it is one, and
     ``owner`` its account where that is another one. ``scratch`` is where checkpoints and folds are
     written, in the same terms. ``ion`` reads a line of an ION export; ``crew`` proves data files,
-    from stores that ``open_store`` makes; ``bounds`` is what a fold may use.
+    from stores that ``open_store`` makes; ``bounds`` is what a fold may use; ``retriever`` knows
+    what S3 has archived, if the archive is a bucket.
     """
 
     store: ObjectStore
@@ -99,6 +102,7 @@ class Windows:
     now: Callable[[], datetime]
     pause: Callable[[float], None]
     say: Callable[[str], None]
+    retriever: Retriever | None = None
 
     @property
     def folds(self) -> str:
@@ -120,7 +124,8 @@ class TablePlan:
     """One restore, ready to be done. ``because`` says why it goes its way.
 
     ``base`` has its data files. ``target`` is the table if it is there already. ``checkpoint`` is
-    that of an earlier attempt at the very same restore; ``notes`` is what the result will lack.
+    that of an earlier attempt at the very same restore; ``notes`` is what the result will lack;
+    ``need`` what it reads that S3 keeps in another class.
     """
 
     wish: RestoreWish
@@ -136,6 +141,7 @@ class TablePlan:
     restore_id: str
     checkpoint_key: str
     checkpoint: Checkpoint | None
+    need: Need = field(default_factory=Need)
 
     @property
     def resumes(self) -> bool:
@@ -151,25 +157,26 @@ class TablePlan:
 def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     """Look at the archive and at the target, and say what a restore would do.
 
-    Raises ``NotCovered``, ``DamagedError``, ``ConfigError`` if the key is not known, and
-    ``Conflict`` for a table that must not be written to as the wish stands.
+    Raises ``NotCovered``, ``DamagedError``, ``ConfigError`` if the key is not known,
+    ``Conflict`` for a table that must not be written to as the wish stands, and ``Archived`` for
+    what S3 must bring back first.
     """
     check_table_name(wish.to)
     archive = find_exports(windows.store, windows.prefix)
     for bad in archive.unreadable:
         windows.say(f"{bad.summary_key} cannot be read, and is left out: {bad.reason}")
-    # What an earlier run has folded is looked for again by whoever folds.
-    found = [e for e in archive.exports if not e.summary_key.startswith(f"{windows.folds}/")]
-    if not found:
-        raise NotFound("There is no export in the archive", hint="Is it the right --archive?")
-    source = plan_restore(of_table(found, wish.table), wish.at, allow_gap=wish.allow_gap)
-    base = load_files(windows.store, source.base)
-    base = replace(base, files=tuple(sorted(base.files, key=lambda file: file.key)))
+    gate = Gate(store=windows.store, archive=archive, retriever=windows.retriever)
+    source = gate.choose(
+        lambda: _source(wish, archive, windows), wish.at, lambda found: found.moment
+    )
     target = windows.tables.state(wish.to)
     restore_id = _identity(wish, source)
     key = f"{windows.scratch_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
     checkpoint = _checkpoint(windows, key, target)
-    _check_target(wish, base, target, windows.tables, checkpoint)
+    _check_target(wish, source.base, target, windows.tables, checkpoint)
+    need = gate.admit((source.base, *source.increments))
+    base = load_files(windows.store, source.base)
+    base = replace(base, files=tuple(sorted(base.files, key=lambda file: file.key)))
     ours = checkpoint is not None and checkpoint.ours
     definition, defined_by = _definition(wish, source, None if ours else target, windows)
     if target is not None and target.key != definition.key:
@@ -204,7 +211,16 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
         restore_id=restore_id,
         checkpoint_key=key,
         checkpoint=checkpoint,
+        need=need,
     )
+
+
+def _source(wish: RestoreWish, archive: Archive, windows: Windows) -> RestorePlan:
+    # What an earlier run has folded is looked for again by whoever folds.
+    found = [e for e in archive.exports if not e.summary_key.startswith(f"{windows.folds}/")]
+    if not found:
+        raise NotFound("There is no export in the archive", hint="Is it the right --archive?")
+    return plan_restore(of_table(found, wish.table), wish.at, allow_gap=wish.allow_gap)
 
 
 def line_parser(export: ArchivedExport, ion: Parse) -> Parse:

@@ -25,6 +25,7 @@ from coldtable.ops.archive import find_exports, load_files
 from coldtable.ops.net_changes import NetChange, NetChanges, net_changes
 from coldtable.ops.proof import read_items
 from coldtable.ops.restore_plan import Windows, line_parser
+from coldtable.ops.retrieve import Gate
 from coldtable.ops.send import Sender, stopping
 from coldtable.ports_restore import BATCH_GETS
 
@@ -90,11 +91,18 @@ def revert_window(
     """Plan the reversal, and with ``apply`` carry it out. Run again, what is done is done.
 
     Raises ``NotCovered``, ``ConfigError`` without old images, ``DamagedError`` before anything is
-    written, ``Conflict`` for a table that was made again since.
+    written, ``Conflict`` for a table that was made again since, ``Archived`` for what S3 must bring
+    back first.
     """
-    exports = of_table(find_exports(windows.store, windows.prefix).exports, wish.table)
-    path = windows_between(exports, wish.start, wish.stop)
+    archive = find_exports(windows.store, windows.prefix)
+    gate = Gate(store=windows.store, archive=archive, retriever=windows.retriever)
+    path = gate.choose(
+        lambda: windows_between(of_table(archive.exports, wish.table), wish.start, wish.stop),
+        wish.stop,
+        lambda found: found[-1].stop,
+    )
     table = _target(wish, path[0], windows)
+    gate.admit(path)
     selection = parse_selection(wish.keys, table.key) if wish.keys else None
     with net_changes(table.key) as changes:
         for export in path:

@@ -22,6 +22,7 @@ from coldtable.core.manifest import DataFile
 from coldtable.core.verification import Fault, Problem
 from coldtable.errors import (
     AccessDenied,
+    Archived,
     BucketNotFound,
     ColdtableError,
     ItemInvalid,
@@ -103,6 +104,8 @@ def read_object(store: ObjectStore, reading: Reading) -> Read:
         raise
     except NotFound:
         scan.wrong("it is not there", fault=Fault.MISSING)
+    except Archived as error:
+        scan.wrong(error.reason, fault=Fault.ARCHIVED)
     except ColdtableError as error:
         scan.wrong(error.message, fault=Fault.UNREADABLE)
     return scan.result()

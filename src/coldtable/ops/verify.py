@@ -124,6 +124,7 @@ def _selected(exports: Sequence[ArchivedExport], wanted: Wanted) -> tuple[Archiv
 
 def _unreadable(found: Unreadable) -> Checked:
     fault = Fault.MISSING if found.missing else Fault.DAMAGED
+    fault = Fault.ARCHIVED if found.archived else fault
     problems = (Problem(key=found.summary_key, fault=fault, reason=found.reason),)
     return Checked(
         key=found.summary_key,
@@ -181,7 +182,7 @@ class _Run:
                 open_store, _batches(self._readings(checkpoint), inventory.size)
             ):
                 for read in reads:
-                    if any(p.fault is Fault.UNREADABLE for p in read.problems):
+                    if any(p.fault.unread for p in read.problems):
                         unread += 1
                     else:
                         checkpoint.add(read, self._open[read.export].files[read.place])

@@ -15,11 +15,14 @@ from coldtable.errors import (
     NotFound,
     PitrDisabled,
     TableNotFound,
+    archived,
 )
 from coldtable.model import Export, ExportRequest, ExportStatus, Pitr, Snapshot, Table, Window
-from coldtable.ports import Entry
+from coldtable.ports import STANDARD, Entry
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
+# What cannot be read before a copy was retrieved [MODEL].
+ARCHIVE_CLASSES = ("GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
 
 
 @dataclass
@@ -46,11 +49,17 @@ class FakeParameters:
 
 @dataclass
 class FakeObjects:
-    """A bucket in a dict; ``piece`` is how many bytes a read yields at a time."""
+    """A bucket in a dict; ``piece`` is how many bytes a read yields at a time.
+
+    ``storage`` are the classes of objects that are not in STANDARD; ``copies`` the copies of those
+    that are archived, ``True`` for one that is there.
+    """
 
     objects: dict[str, bytes]
     piece: int = 7
     refused: set[str] = field(default_factory=set)
+    storage: dict[str, str] = field(default_factory=dict)
+    copies: dict[str, bool] = field(default_factory=dict)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """See ``ports.ObjectStore.keys``."""
@@ -59,12 +68,15 @@ class FakeObjects:
     def entries(self, prefix: str, *, after: str = "") -> Iterator[Entry]:
         """See ``ports.ObjectStore.entries``."""
         found = sorted(key for key in list(self.objects) if key.startswith(prefix) and key > after)
-        return (Entry(key, len(self.objects[key])) for key in found)
+        return (Entry(k, len(self.objects[k]), self.storage.get(k, STANDARD)) for k in found)
 
     def read(self, key: str) -> Iterator[bytes]:
         """See ``ports.ObjectStore.read``."""
         if key not in self.objects:
             raise NotFound(f"There is no object {key}")
+        kept = self.storage.get(key, STANDARD)
+        if kept in ARCHIVE_CLASSES and not self.copies.get(key):
+            raise archived(key, kept)
         body = self.objects[key]
         for start in range(0, len(body), self.piece):
             yield body[start : start + self.piece]
@@ -72,6 +84,7 @@ class FakeObjects:
     def put(self, key: str, body: bytes) -> None:
         """See ``ports.ObjectStore.put``."""
         self.objects[key] = body
+        self.storage.pop(key, None)
 
     def put_new(self, key: str, body: bytes) -> bool:
         """See ``ports.ObjectStore.put_new``."""

@@ -135,6 +135,8 @@ _SIGNATURES: tuple[tuple[str, str, str, str], ...] = (
     ),
     ("s3", _S3, "_dispatch", "method bucket key headers body query_params"),
     ("s3", _S3, "_bucket_owner_account", "name"),
+    ("archive classes", _S3, "_restore_object", "bucket_name key body"),
+    ("archive classes", _S3, "_sync_restore", "bucket_name key obj"),
     ("keys", _S3, "_bucket_default_sse_headers", "bucket_name"),
     ("keys", "ministack.services.kms", "_resolve_key", "key_id_or_arn"),
     (
@@ -182,6 +184,7 @@ _LOOKUPS: tuple[tuple[str, str, str, str], ...] = (
     ("metrics in logs", _LAMBDA, "_emit_lambda_logs", "_append_log_events"),
     ("bucket policies", _S3, "_apply_bucket_scope", "_foreign_bucket_allows"),
     ("s3", _S3, "handle_request", "_dispatch"),
+    ("archive classes", _S3, "_dispatch", "_restore_object"),
 )
 
 
