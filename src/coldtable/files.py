@@ -23,7 +23,7 @@ from coldtable.errors import (
 )
 from coldtable.ports import Entry
 
-_PIECE = 64 * 1024
+_PIECE = 256 * 1024
 
 
 class FileObjects:

@@ -22,13 +22,14 @@ _READS = ("Describe", "List", "Get", "Scan", "Query", "BatchGet")
 class Proxy:
     """What went through it: ``operations`` of AWS's JSON APIs, ``GET``, ``PUT`` … of S3.
 
-    ``harm`` gets each operation and may say what befalls it: ``unprocessed``, ``throttle``,
-    ``fail``, ``lose`` (done, and the connection closed without an answer), ``cut`` (closed in the
-    middle of the answer's body), or nothing.
+    ``harm`` gets each operation (``path`` is what it asks for) and may say what befalls it:
+    ``unprocessed``, ``throttle``, ``fail``, ``lose`` (done, and the connection closed without an
+    answer), ``cut`` (closed in the middle of the answer's body), or nothing.
     """
 
     endpoint: str
     url: str = ""
+    path: str = ""
     operations: list[str] = field(default_factory=list)
     harm: Callable[[str], str | None] = lambda _: None
     random: Random = field(default_factory=lambda: Random(5))
@@ -74,6 +75,7 @@ class _Handler(BaseHTTPRequestHandler):
         operation = self.headers.get("X-Amz-Target", self.command).rsplit(".", 1)[-1]
         with self.here.lock:
             self.here.operations.append(operation)
+            self.here.path = self.path
             harm = self.here.harm(operation)
         match harm:
             case "throttle":

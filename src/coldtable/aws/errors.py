@@ -16,6 +16,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from urllib3.exceptions import ProtocolError
 
 from coldtable.errors import (
     AccessDenied,
@@ -114,7 +115,7 @@ def translated(service: str, subject: str = "") -> Iterator[None]:
         raise ConfigError(
             str(error), hint="To list the profiles: aws configure list-profiles"
         ) from error
-    except (ConnectionError, HTTPClientError) as error:
+    except (ConnectionError, HTTPClientError, ProtocolError) as error:
         raise ServiceFailed(
             f"{service} could not be reached{_about(subject)}: {error}",
             hint="Check the network, the region and --endpoint-url, and try again",

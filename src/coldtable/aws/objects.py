@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
     ResponseStreamingError,
 )
+from urllib3.exceptions import ProtocolError
 
 from coldtable.aws.errors import from_client_error, translated
 from coldtable.errors import AccessDenied, Archived, ColdtableError, Conflict, NotFound, archived
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from coldtable.aws.buckets import Owner
 
-_PIECE = 64 * 1024
+_PIECE = 256 * 1024
 # S3 takes parts of 5 MiB to 5 GiB, and 10,000 of them: this is enough for objects of 80 GB.
 _PART = 8 * 1024 * 1024
 # How often a read goes on after it broke off without a byte more.
@@ -86,6 +87,15 @@ class S3Objects:
                 found = self._get(key, Range=f"bytes={done}-", IfMatch=found["ETag"])
 
     def _get(self, key: str, **more: str) -> GetObjectOutputTypeDef:
+        for _ in range(_AGAIN):
+            try:
+                return self._ask_for(key, **more)
+            except ProtocolError:
+                # The answer was an error, and broke off: that the SDK does not try again.
+                continue
+        return self._ask_for(key, **more)
+
+    def _ask_for(self, key: str, **more: str) -> GetObjectOutputTypeDef:
         try:
             return self._client.get_object(Bucket=self._bucket, Key=key, **self._owner, **more)  # type: ignore[arg-type]
         except ClientError as error:

@@ -14,7 +14,7 @@ _MB = 1024 * 1024
 _ALWAYS = 100
 # A worker has a chunk in hand, one in wait, and room to search; a reader has a chunk, and a part
 # of an upload as it grows and as it is sent.
-_WORKER, _READER = 6, 26
+_WORKER, _READER = 24, 29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
