@@ -14,6 +14,7 @@ from coldtable.model_archive import Hold
 from coldtable.model_policy import Retention
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.compact import compact
+from coldtable.ops.evidence import note_evidence
 from coldtable.ops.hold import add_hold
 from coldtable.ops.report import gather_evidence
 from coldtable.ops.shelf import open_shelf, shelves
@@ -90,13 +91,36 @@ def test_markdown(night: Night) -> None:
     text = markdown([evidence(night)], "a", "b")
     headings = [line[4:] for line in text.splitlines() if line.startswith("### ")]
     assert headings == [
-        "Restorable", "Gaps", "Exports", "Verifications", "Drills", "Incidents", "Holds",
-        "Expirations",
+        "Restorable", "Gaps", "Exports", "Known to be bad", "Verifications", "Drills", "Incidents",
+        "Holds", "Expirations",
     ]  # fmt: skip
     assert "case \\| 7 &lt;b>" in text
     rows = [line for line in text.splitlines() if line.startswith("| 2026-11")]
     assert len(rows) >= 2
     assert "### Expirations\n\nNone.\n" in text
+
+
+def test_what_is_known_to_be_bad() -> None:
+    """An export that verify found bad says so, and counts as damaged; of the verification that
+    found it, only what is not well is shown."""
+    night = Night(policy(every=6 * HOUR, rpo=13 * HOUR))
+    night.run(DAY)
+    ours = [arn.rsplit("/", 1)[1] for arn in night.aws.exports(night.table)]
+    lines = [
+        {"exportId": one, "folder": "f", "verdict": verdict, "problems": []}
+        for one, verdict in zip(ours, ["damaged", *["verified"] * 9], strict=False)
+    ]
+    fields = {"result": "damaged", "level": "objects", "endedAt": "t", "exports": lines}
+    note_evidence(
+        Catalog(night.aws.bucket), night.table, Kind.VERIFICATION, night.aws.now, "damaged", fields
+    )
+    found = evidence(night)
+    assert [e["exportId"] for e in found.exports if e["bad"]] == [ours[0]]
+    assert [e["exportId"] for e in found.verifications[0]["exports"]] == [ours[0]]
+    text = markdown([found], "a", "b")
+    row = next(line for line in text.splitlines() if line.startswith("| 2026-11 |"))
+    assert row.split(" | ")[1:4] == [str(len(found.exports) - 1), "0", "1"]
+    assert f"| {ours[0]} |" in text
 
 
 def test_retention_in_words() -> None:

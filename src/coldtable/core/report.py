@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SCHEMA = "coldtable.report/1"
 
 
+# What only a catalog tells.
+NOTED = ("verifications", "drills", "incidents", "holds", "expirations")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableEvidence:
-    """What is noted of one TableId, each as it is written in the JSON report."""
+    """What is known of one TableId, each as it is written in the JSON report.
+
+    ``unknown`` says of fields why nothing is known of them: that is not the same as none.
+    """
 
     name: str
     table_id: str
+    account: str
+    region: str
     archive: str
     ended: bool
     restorable: Sequence[Mapping[str, Any]]
@@ -28,13 +37,16 @@ class TableEvidence:
     expirations: Sequence[Mapping[str, Any]]
     retention: str
     pause: Mapping[str, Any] | None
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def body(self) -> dict[str, Any]:
-        """The JSON report's part about it."""
-        return {
+        """The JSON report's part about it; ``null`` for what is not known."""
+        known = {
             "tableName": self.name,
             "tableId": self.table_id,
+            "account": self.account,
+            "region": self.region,
             "archive": self.archive,
             "ended": self.ended,
             "retention": self.retention,
@@ -48,13 +60,26 @@ class TableEvidence:
             "holds": list(self.holds),
             "expirations": list(self.expirations),
         }
+        nothing = dict.fromkeys(self.unknown, None)
+        return {**known, **nothing, "unknown": dict(self.unknown)}
 
 
-def markdown(tables: Iterable[TableEvidence], since: str, until: str) -> str:
-    """The report for people: of exports a line a month, of everything else a line each."""
+def markdown(
+    tables: Iterable[TableEvidence], since: str, until: str, left: Sequence[str] = ()
+) -> str:
+    """The report for people: of exports a line a month, of everything else a line each.
+
+    ``left`` are lines about what was found and is of no table.
+    """
     lines = ["# Evidence of the archive", "", f"From {since} to {until} (UTC)."]
+    if left:
+        lines += ["", "## Found, and of no table", "", *(f"- {_cell(line)}" for line in left)]
     for table in tables:
-        lines += ["", f"## {table.name}", "", f"TableId {table.table_id}, in {table.archive}."]
+        lines += ["", f"## {table.name}", ""]
+        lines.append(
+            f"TableId {table.table_id} of account {table.account} in {table.region}, "
+            f"in {table.archive}."
+        )
         if table.ended:
             lines.append("This table is gone, and another one has its name.")
         if table.pause:
@@ -62,9 +87,13 @@ def markdown(tables: Iterable[TableEvidence], since: str, until: str) -> str:
                 f"Paused since {table.pause['since']} by {table.pause['by'] or '?'}: "
                 f"{table.pause['reason']}."
             )
-        lines += [f"Retention: {table.retention}.", ""]
+        why = table.unknown.get("retention")
+        lines += [f"Retention: {f'not known: {why}' if why else table.retention}.", ""]
         for title, columns, rows in _sections(table):
-            lines += [f"### {title}", "", *_grid(columns, list(rows)), ""]
+            field_name = "verifications" if title == _BAD else title.lower()
+            why = table.unknown.get(field_name)
+            shown = [f"Not known: {why}."] if why else _grid(columns, list(rows))
+            lines += [f"### {title}", "", *shown, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -78,8 +107,14 @@ def _sections(table: TableEvidence) -> Iterator[_Section]:
         ["from", "to", "cause", "reason"],
         ([g["from"], g["to"], g["cause"], g["reason"]] for g in table.gaps),
     )
-    columns = ["month", "verified", "failed", "damaged", "other", "items", "bytes"]
-    yield "Exports", columns, _months(table.exports)
+    states = list(_STATES) + (["found"] if any(map(_is_found, table.exports)) else [])
+    columns = ["month", *states, "other", "items", "bytes", "billed"]
+    yield "Exports", columns, _months(table.exports, states)
+    yield (
+        _BAD,
+        ["export", "from", "to", "why"],
+        ([e["exportId"], e["from"], e["to"], e["bad"]] for e in table.exports if e["bad"]),
+    )
     for title, found in (("Verifications", table.verifications), ("Drills", table.drills)):
         yield (
             title,
@@ -110,19 +145,32 @@ def _sections(table: TableEvidence) -> Iterator[_Section]:
 
 
 _STATES = ("verified", "failed", "damaged")
+# It follows from the verifications.
+_BAD = "Known to be bad"
 
 
-def _months(exports: Iterable[Mapping[str, Any]]) -> Iterator[Sequence[object]]:
+def _is_found(export: Mapping[str, Any]) -> bool:
+    return bool(export["state"] == "found")
+
+
+def _months(
+    exports: Iterable[Mapping[str, Any]], states: Sequence[str]
+) -> Iterator[Sequence[object]]:
     counts: dict[str, Counter[str]] = {}
     for export in exports:
         month = counts.setdefault(str(export["to"])[:7], Counter())
         # What has expired since was verified, and another list says that it is gone.
         state = "verified" if export["state"] in ("expired", "removed") else export["state"]
-        month[state if state in _STATES else "other"] += 1
+        state = "damaged" if export["bad"] else state
+        month[state if state in states else "other"] += 1
         month["items"] += export["items"] or 0
-        month["bytes"] += export["bytes"] or 0
+        for size in ("bytes", "billedBytes"):
+            # Of an archive without a catalog nobody has added up the bytes.
+            if export[size] is not None:
+                month[size] += export[size]
     for name, count in sorted(counts.items()):
-        yield [name, *(count[key] for key in (*_STATES, "other", "items", "bytes"))]
+        numbers = (count[key] for key in (*states, "other", "items"))
+        yield [name, *numbers, count.get("bytes"), count.get("billedBytes")]
 
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from coldtable.core.evidence import Kind, evidence_folder, parse_evidence
+from coldtable.core.evidence import Kind
 from coldtable.core.holds import scope_text
 from coldtable.core.records import gap_key, incident_key, iso_z, record_key
 from coldtable.core.report import TableEvidence
@@ -16,6 +17,7 @@ from coldtable.core.retention import Piece
 from coldtable.core.timeline import ledger_timeline
 from coldtable.errors import NotFound
 from coldtable.model_archive import Attempt, Outcome, Slot
+from coldtable.ops.evidence import known_bad, noted
 from coldtable.ops.hold import all_holds
 from coldtable.ops.shelf import Shelf
 
@@ -26,10 +28,12 @@ def gather_evidence(
     shelf: Shelf, archive: str, since: datetime, retention: str, pause: Mapping[str, Any] | None
 ) -> TableEvidence:
     """All that is noted of one TableId: exports of states since then, and what happened since."""
-    return _Reading(shelf, since).gather(archive, retention, pause)
+    return Reading(shelf, since).gather(archive, retention, pause)
 
 
-class _Reading:
+class Reading:
+    """What the catalog notes of one TableId since a day, part by part."""
+
     def __init__(self, shelf: Shelf, since: datetime) -> None:
         self._shelf = shelf
         self._since = since
@@ -38,35 +42,57 @@ class _Reading:
     def gather(
         self, archive: str, retention: str, pause: Mapping[str, Any] | None
     ) -> TableEvidence:
+        """All of it."""
         shelf = self._shelf
         timeline = ledger_timeline(shelf.ledger)
-        done = list(self._evidence())
         return TableEvidence(
             name=shelf.home.name,
             table_id=shelf.table_id,
+            account=shelf.home.account,
+            region=shelf.home.region,
             archive=archive,
             ended=shelf.ledger.ended,
             restorable=[
                 {"from": exact_iso(c.start), "to": exact_iso(c.stop)} for c in timeline.coverage
             ],
             gaps=list(self._gaps()),
-            exports=self._exports(),
-            verifications=[one for kind, one in done if kind is Kind.VERIFICATION],
-            drills=[one for kind, one in done if kind is Kind.DRILL],
-            incidents=list(self._incidents()),
-            holds=list(self._holds()),
-            expirations=self._expirations(),
+            exports=self.exports(),
             retention=retention,
             pause=pause,
+            **self.noted(),
         )
 
-    def _exports(self) -> list[dict[str, Any]]:
+    def noted(self) -> dict[str, Any]:
+        """What only a catalog tells: the fields of ``TableEvidence`` that ``NOTED`` names."""
+        done = list(self._evidence())
+        return {
+            "verifications": [one for kind, one in done if kind is Kind.VERIFICATION],
+            "drills": [one for kind, one in done if kind is Kind.DRILL],
+            "incidents": list(self._incidents()),
+            "holds": list(self._holds()),
+            "expirations": self._expirations(),
+        }
+
+    @property
+    def knows_exports(self) -> bool:
+        """Whether any export of it is noted."""
+        return bool(self._shelf.attempts)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is noted that the table is gone."""
+        return self._shelf.ledger.ended
+
+    def exports(self) -> list[dict[str, Any]]:
+        """Each export that was asked for, of states since then, in order of time."""
         wanted = [
             (slot, attempt)
             for slot, attempt in self._shelf.attempts
             if attempt.export_id and attempt.span
             and Piece(slot=slot, attempt=attempt).stop >= self._since
         ]  # fmt: skip
+        # Known before the threads that ask for it.
+        _ = self.bad
         with ThreadPoolExecutor(_AT_A_TIME) as threads:
             found = list(threads.map(lambda one: self._export(*one), wanted))
         return sorted(found, key=lambda e: (e["from"], e["to"], e["exportId"]))
@@ -91,7 +117,18 @@ class _Reading:
             "billedBytes": record.get("billedBytes"),
             "startedAt": record.get("startedAt"),
             "endedAt": record.get("endedAt"),
+            "bad": self.bad.get(attempt.export_id or ""),
         }
+
+    @cached_property
+    def bad(self) -> Mapping[str, str]:
+        """The exports that are known to be bad, by their ids, with why."""
+        return known_bad(self._catalog, self._shelf.home, self._shelf.table_id)
+
+    @cached_property
+    def reasons(self) -> Mapping[str, Mapping[str, Any]]:
+        """The gaps, by where they begin."""
+        return {gap["from"]: gap for gap in self._gaps()}
 
     def _record(self, slot: Slot, attempt: Attempt) -> dict[str, Any]:
         if attempt.outcome is Outcome.VERIFIED or attempt.expired:
@@ -179,14 +216,15 @@ class _Reading:
             }
 
     def _evidence(self) -> Iterator[tuple[Kind, dict[str, Any]]]:
-        folder = evidence_folder(self._shelf.home, self._shelf.table_id)
-        for key in self._catalog.store.keys(folder):
-            found = parse_evidence(key.removeprefix(folder))
-            if found is None or found.at < self._since:
+        for key, found in noted(self._catalog, self._shelf.home, self._shelf.table_id):
+            if found.at < self._since:
                 continue
             record = self._catalog.read(key)
             shown = {k: v for k, v in record.items() if k not in ("schema", "kind", "table")}
-            yield found.kind, {"result": None, "summary": None, **shown}
+            if "exports" in shown:
+                # What is well is counted, and its record has it: there may be thousands.
+                shown["exports"] = [e for e in shown["exports"] if e["verdict"] != "verified"]
+            yield found.kind, {"result": found.result or None, "summary": None, **shown}
 
     def _read(self, key: str) -> dict[str, Any]:
         try:
