@@ -147,7 +147,7 @@ class FileObjects:
         """In S3's order: that of whole keys, in which ``a-b`` comes before ``a/b``."""
         try:
             found = list(os.scandir(self._path(folder) if folder else self._root))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise _translated(error, self._root / folder) from None

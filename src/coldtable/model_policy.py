@@ -11,6 +11,8 @@ from coldtable.model import Destination, MomentRule, View
 
 # The tag that puts a table under coldtable; its values are those of ``Mode``, or "off".
 TAG = "coldtable"
+# What the names of drills' own tables begin with: they come and go, and no glob means them.
+DRILL_PREFIX = "coldtable-drill-"
 
 
 class Mode(StrEnum):

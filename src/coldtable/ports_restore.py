@@ -38,6 +38,10 @@ class Tables(Protocol):
         """
         ...
 
+    def tags(self, arn: str) -> Mapping[str, str]:
+        """The table's tags. AWS takes some seconds to tell of new ones [MODEL]."""
+        ...
+
     def has_items(self, name: str) -> bool:
         """Whether there is any item in it, by a consistent read."""
         ...

@@ -12,7 +12,9 @@ import pytest
 EXTRAS = ("amazon", "awslambdaric", "hypercorn", "ministack", "numpy", "time_machine", "zstandard")
 
 
-@pytest.mark.parametrize("words", [["--version"], ["verify", "--help"], ["restore", "--help"]])
+@pytest.mark.parametrize(
+    "words", [["--version"], ["verify", "--help"], ["restore", "--help"], ["drill", "--help"]]
+)
 def test_the_command_line_starts_without_the_extras(tmp_path: Path, words: list[str]) -> None:
     """With the extras' packages missing, no command fails at its import."""
     for name in EXTRAS:

@@ -379,7 +379,7 @@ def test_a_verdict_that_cannot_be_noted(
     writer = sound()
     damage(writer)
     # Nothing can be written below a file.
-    verify.put(writer.objects | {"coldtable/v1/evidence": b""})
+    verify.put(writer.objects | {"coldtable/v1/log/x": b"", "coldtable/v1/evidence": b""})
     found, answer, err = verify()
     assert (found, len(answer["exports"])) == (code, 2)
     assert "could not be noted in the catalog" in err

@@ -54,6 +54,12 @@ class DynamoDbTables:
                     ) from None
                 raise
 
+    def tags(self, arn: str) -> Mapping[str, str]:
+        """See ``ports_restore.Tables.tags``."""
+        with translated("dynamodb", arn):
+            pages = self._client.get_paginator("list_tags_of_resource").paginate(ResourceArn=arn)
+            return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+
     def has_items(self, name: str) -> bool:
         """See ``ports_restore.Tables.has_items``."""
         with translated("dynamodb", f"table {name}"):

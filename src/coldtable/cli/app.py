@@ -20,6 +20,7 @@ from coldtable.cli.context import Context, Output
 from coldtable.cli.demo import demo
 from coldtable.cli.deploy import deploy
 from coldtable.cli.destroy import destroy
+from coldtable.cli.drill import drill
 from coldtable.cli.expire import run_expire
 from coldtable.cli.export import export
 from coldtable.cli.hold import hold
@@ -62,6 +63,7 @@ for command in (
     export,
     verify,
     restore,
+    drill,
     revert,
     materialize,
     hold,

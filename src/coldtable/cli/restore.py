@@ -213,7 +213,7 @@ def restore(
         return 0
     say_plan(context, plan)
     try:
-        with _shown(context) as show:
+        with shown(context) as show:
             report = restore_table(plan, windows, show)
     except (KeyboardInterrupt, SystemExit):
         context.note("To go on where it was, run the same command again")
@@ -277,7 +277,7 @@ def _read_ion(line: bytes) -> dict[str, Any]:
 
 
 @contextmanager
-def _shown(context: Context) -> Iterator[Callable[[Progress], None]]:
+def shown(context: Context) -> Iterator[Callable[[Progress], None]]:
     """Shows how far it is on a terminal."""
     if context.verbosity < 0:
         yield lambda _: None

@@ -35,9 +35,9 @@ def _plan_rows(plan: TablePlan) -> list[tuple[str, str]]:
         ("like", plan.defined_by),
         ("way", f"{plan.way}: {plan.because}"),
         ("items", _items(plan)),
-        ("size", _size(plan)),
-        ("duration", _duration(plan)),
-        ("price", _price(plan)),
+        ("size", size(plan)),
+        ("duration", duration(plan)),
+        ("price", price(plan)),
         ("compare", str(wish.compare)),
     ]
     rows += need_rows(plan.need)
@@ -53,21 +53,24 @@ def _items(plan: TablePlan) -> str:
     return f"{count} and what changed since" if plan.source.increments else count
 
 
-def _size(plan: TablePlan) -> str:
+def size(plan: TablePlan) -> str:
+    """How much it is, for people."""
     found = plan.estimate
     parts = [f"{_bytes(found.stored_bytes)} compressed"] if found.stored_bytes is not None else []
     parts += [f"about {_bytes(found.json_bytes)} of JSON"] if found.json_bytes is not None else []
     return ", ".join(parts) or "not known"
 
 
-def _duration(plan: TablePlan) -> str:
+def duration(plan: TablePlan) -> str:
+    """How long it takes, for people."""
     seconds = plan.estimate.seconds
     if seconds is None:
         return "AWS promises none; a small import takes some minutes"
     return f"about {timedelta(seconds=max(1, round(seconds)))}"
 
 
-def _price(plan: TablePlan) -> str:
+def price(plan: TablePlan) -> str:
+    """What it costs, for people."""
     if plan.estimate.dollars is None:
         return "that of the provisioned capacity"
     return f"about {plan.estimate.dollars:.2f} USD ({SOURCE})"

@@ -27,6 +27,7 @@ from coldtable.core.settings import (
 from coldtable.errors import ParameterInvalid, ParameterMissing
 from coldtable.model import Destination, Settings, View
 from coldtable.model_policy import (
+    DRILL_PREFIX,
     TAG,
     Configuration,
     Mode,
@@ -187,6 +188,8 @@ def is_covered(configuration: Configuration, table: str, tag: str | None = None)
     selection = configuration.selection
     if selection.tagged and (meant := read_tag(tag)):
         return meant != OFF
+    if table.startswith(DRILL_PREFIX) and table not in selection.names:
+        return False
     return matches(selection.names, table) and not matches(selection.exclude, table)
 
 
@@ -195,6 +198,8 @@ def is_left_out(configuration: Configuration, table: str, tag: str | None = None
     if is_covered(configuration, table, tag):
         return False
     selection = configuration.selection
+    if table.startswith(DRILL_PREFIX):
+        return True
     return matches(selection.exclude, table) or (selection.tagged and read_tag(tag) == OFF)
 
 

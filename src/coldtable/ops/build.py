@@ -21,9 +21,14 @@ def make_table(
     request: TableRequest,
     pause: Callable[[float], None],
 ) -> TableState:
-    """Create the table and wait until it and its indexes are ready."""
+    """Create the table; it need not be ready yet when it shows itself."""
     _ask(tables, request, pause, busy=(LimitReached,))
-    return wait_until_ready(tables, request.body["TableName"], pause)
+    name = request.body["TableName"]
+    for _ in range(_BUSY_PAUSES):
+        if (state := tables.state(name)) is not None:
+            return state
+        pause(_PAUSE)
+    raise WaitTimeout(f"The table {name} was created, and AWS does not show it")
 
 
 def wait_until_ready(
@@ -51,8 +56,13 @@ def finish_table(
     """Carry out what is left to be asked for; to do it again changes nothing."""
     for request in requests:
         wait_until_ready(tables, name, pause)
-        _ask(tables, request, pause, busy=(Conflict, LimitReached))
+        ask(tables, request, pause)
         say(f"{name}: {request.what}")
+
+
+def ask(tables: Tables, request: TableRequest, pause: Callable[[float], None]) -> None:
+    """Ask for a change of a table that may be busy with another one."""
+    _ask(tables, request, pause, busy=(Conflict, LimitReached))
 
 
 def _ask(

@@ -68,7 +68,9 @@ def _folded(plan: TablePlan, windows: Windows, progress: Tell) -> Content:
     # Only here: it needs the extra "archive".
     from coldtable.ops.materialize import Destination, materialize
 
-    to = Destination(store=windows.scratch, prefix=windows.folds, bucket=windows.scratch_bucket)
+    to = Destination(
+        store=windows.scratch, prefix=windows.fold_place, bucket=windows.scratch_bucket
+    )
 
     def tell(done: int, every: int) -> None:
         progress(Progress(what="lines folded", done=done, total=every))

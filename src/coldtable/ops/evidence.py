@@ -43,8 +43,12 @@ class Recorded:
 
 
 def has_catalog(store: ObjectStore) -> bool:
-    """Whether there is a catalog in this bucket or folder: one listing."""
-    return next(iter(store.keys(f"{ROOT}/")), None) is not None
+    """Whether there is a catalog in this bucket or folder: a few listings.
+
+    Checkpoints and folds of restores and drills are none.
+    """
+    folders = ("table", "log", "evidence")
+    return any(next(iter(store.keys(f"{ROOT}/{one}/")), None) is not None for one in folders)
 
 
 def note_evidence(

@@ -24,7 +24,7 @@ from coldtable.model_restore import (
     TableState,
     Way,
 )
-from coldtable.ops.build import finish_table, make_table, wait_until_ready
+from coldtable.ops.build import ask, finish_table, make_table, wait_until_ready
 from coldtable.ops.compare import compare_all, compare_sample
 from coldtable.ops.content import Content, Tell, clear, content_of
 from coldtable.ops.import_way import (
@@ -53,6 +53,16 @@ class RestoreReport:
     imported: Import | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """A table with all that was to come into it. ``ours`` tells that the restore made it."""
+
+    table: TableState
+    ours: bool
+    tally: Tally | None = None
+    imported: Import | None = None
+
+
 def restore_table(plan: TablePlan, windows: Windows, progress: Tell) -> RestoreReport:
     """Carry the plan out. Interrupted at any point, the same wish goes on where this one was.
 
@@ -62,23 +72,17 @@ def restore_table(plan: TablePlan, windows: Windows, progress: Tell) -> RestoreR
     began, wish = monotonic(), plan.wish
     # ImportTable reads the bytes too, and tells of damage only when it is done.
     content = content_of(plan, windows, progress)
-    checkpoint = _resumed(plan, content)
-    if plan.way is Way.IMPORT:
-        imported, checkpoint = _import(plan, windows, content, checkpoint, progress)
-        table, tally = wait_until_ready(windows.tables, wish.to, windows.pause), None
-    else:
-        imported = None
-        table, checkpoint = _table(plan, windows, checkpoint)
-        tally = _write(plan, windows, content, table, checkpoint, progress)
+    filled = fill_table(plan, windows, content, progress)
+    table, imported = filled.table, filled.imported
     # Before time to live: what has expired is still to be found.
     comparison = compare(plan, windows, content, table)
     if not comparison.same:
         raise Different(
-            _difference(comparison, wish.to),
+            difference(comparison, wish.to),
             hint="Is anybody else writing to it? Nothing was done after the comparison: the table "
             "has no tags, time to live, stream or PITR yet",
         )
-    if checkpoint.ours:
+    if filled.ours:
         requests = afterwards(
             plan.definition, wish.to, table.arn, wish.parts, imported=imported is not None
         )
@@ -89,9 +93,21 @@ def restore_table(plan: TablePlan, windows: Windows, progress: Tell) -> RestoreR
         table=table,
         seconds=monotonic() - began,
         comparison=comparison,
-        tally=tally,
+        tally=filled.tally,
         imported=imported,
     )
+
+
+def fill_table(plan: TablePlan, windows: Windows, content: Content, progress: Tell) -> Filled:
+    """Make the table if there is none, and put the content in; what is done already stays so."""
+    checkpoint = _resumed(plan, content)
+    if plan.way is Way.IMPORT:
+        imported, checkpoint = _import(plan, windows, content, checkpoint, progress)
+        table = wait_until_ready(windows.tables, plan.wish.to, windows.pause)
+        return Filled(table=table, ours=checkpoint.ours, imported=imported)
+    table, checkpoint = _table(plan, windows, checkpoint)
+    tally = _write(plan, windows, content, table, checkpoint, progress)
+    return Filled(table=table, ours=checkpoint.ours, tally=tally)
 
 
 def _resumed(plan: TablePlan, content: Content) -> Checkpoint:
@@ -155,8 +171,24 @@ def _import(
     ended = follow_import(importer, begun, windows.pause, tell)
     checkpoint = noted(checkpoint, ended)
     _save(plan, windows, checkpoint)
+    _mark(plan, windows, ended)
     judge_import(importer, ended, content.items)
     return ended, checkpoint
+
+
+def _mark(plan: TablePlan, windows: Windows, ended: Import) -> None:
+    """Tag the imported table: ImportTable takes no tags [MODEL]. A failed one has left a table,
+    too, or none."""
+    wish, tables = plan.wish, windows.tables
+    if not wish.marks or (state := tables.state(wish.to)) is None:
+        return
+    if ended.table_id in (None, state.table_id):
+        body = {"ResourceArn": state.arn, "Tags": _tags(wish.marks)}
+        ask(tables, TableRequest(operation="TagResource", body=body, what="tags"), windows.pause)
+
+
+def _tags(marks: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in marks]
 
 
 def _table(
@@ -165,10 +197,11 @@ def _table(
     """The table to write to, and the checkpoint that knows of it."""
     wish = plan.wish
     if plan.target is not None:
-        table = wait_until_ready(windows.tables, wish.to, windows.pause)
-        checkpoint = replace(checkpoint, table_id=table.table_id)
+        checkpoint = replace(checkpoint, table_id=plan.target.table_id)
     else:
         body = creation(plan.definition, wish.to, wish.parts)
+        if wish.marks:
+            body["Tags"] = _tags(wish.marks)
         request = TableRequest(operation="CreateTable", body=body, what=f"table {wish.to}")
         # Before it is there: whoever dies now finds it again as its own.
         _save(plan, windows, replace(checkpoint, table_id="", made=True))
@@ -179,9 +212,10 @@ def _table(
             _save(plan, windows, checkpoint)
             raise
         windows.say(f"{wish.to}: created")
+        # Its indexes may take minutes: whoever goes on must know it as this restore's own.
         checkpoint = replace(checkpoint, table_id=table.table_id, made=True)
     _save(plan, windows, checkpoint)
-    return table, checkpoint
+    return wait_until_ready(windows.tables, wish.to, windows.pause), checkpoint
 
 
 def _write(
@@ -270,7 +304,8 @@ def _save(plan: TablePlan, windows: Windows, checkpoint: Checkpoint) -> None:
     windows.scratch.put(plan.checkpoint_key, encode(checkpoint))
 
 
-def _difference(found: Comparison, table: str) -> str:
+def difference(found: Comparison, table: str) -> str:
+    """What a comparison found, in words."""
     parts = []
     if found.wanted != found.found:
         parts.append(f"it has {found.found} items, and the archive {found.wanted}")

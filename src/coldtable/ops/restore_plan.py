@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
-from coldtable.core.archive import Archive, ArchivedExport, of_table
-from coldtable.core.checkpoint import Checkpoint, decode
+from coldtable.core.archive import ArchivedExport, of_table
+from coldtable.core.checkpoint import Checkpoint
 from coldtable.core.creation import local_indexes, losses, without_indexes
 from coldtable.core.definition import check_table_name, definition_of_key
 from coldtable.core.estimate import estimate
@@ -40,8 +40,8 @@ from coldtable.ops.archive import find_exports, load_files
 from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import definition_for
 from coldtable.ops.fold_limits import Limits
-from coldtable.ops.import_way import is_over
 from coldtable.ops.proof import read_items
+from coldtable.ops.restore_checkpoint import checkpoint_of
 from coldtable.ops.retrieve import Gate
 from coldtable.ports import ObjectStore
 from coldtable.ports_restore import Importer, Retriever, TableReader, Tables, TableWriter
@@ -53,7 +53,7 @@ _SAMPLE = 200
 class RestoreWish:
     """What somebody asks for. ``at`` is ``None`` for the newest restore point, ``way`` for the
     best that applies, ``merging`` for a table that must be new or empty. Without ``prove`` damage
-    is only found on the way."""
+    is only found on the way. ``marks`` are tags by which a table that it makes is known again."""
 
     table: str
     at: datetime | None
@@ -69,6 +69,7 @@ class RestoreWish:
     into_source: bool = False
     prove: bool = True
     compare: Compare = Compare.SAMPLE
+    marks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +78,10 @@ class Windows:
 
     ``prefix`` is the archive's in ``store``; ``bucket`` the bucket that it is, if it is one, and
     ``owner`` its account where that is another one. ``scratch`` is where checkpoints and folds are
-    written, in the same terms. ``ion`` reads a line of an ION export; ``crew`` proves data files,
-    from stores that ``open_store`` makes; ``bounds`` is what a fold may use; ``retriever`` knows
-    what S3 has archived, if the archive is a bucket.
+    written, in the same terms, and ``own`` a folder of one's own among the folds. ``ion`` reads a
+    line of an ION export; ``crew`` proves data files, from stores that ``open_store`` makes;
+    ``bounds`` is what a fold may use; ``retriever`` knows what S3 has archived, if the archive is a
+    bucket.
     """
 
     store: ObjectStore
@@ -103,11 +105,21 @@ class Windows:
     pause: Callable[[float], None]
     say: Callable[[str], None]
     retriever: Retriever | None = None
+    own: str = ""
 
     @property
     def folds(self) -> str:
-        """Where folds are written in ``scratch``, without a slash at its end."""
+        """Where all folds are written in ``scratch``, without a slash at its end."""
         return f"{self.scratch_prefix}{ROOT}/scratch"
+
+    @property
+    def fold_place(self) -> str:
+        """Where those of whoever has these windows are written."""
+        return f"{self.folds}/{self.own}".rstrip("/")
+
+    def checkpoints(self, table: str) -> str:
+        """The folder of the checkpoints of restores into a table of this name."""
+        return f"{self.scratch_prefix}{ROOT}/restore/{table}/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,27 +166,52 @@ class TablePlan:
         return (self.base, *self.source.increments)
 
 
-def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
-    """Look at the archive and at the target, and say what a restore would do.
-
-    Raises ``NotCovered``, ``DamagedError``, ``ConfigError`` if the key is not known,
-    ``Conflict`` for a table that must not be written to as the wish stands, and ``Archived`` for
-    what S3 must bring back first.
-    """
-    check_table_name(wish.to)
+def gate_of(windows: Windows) -> Gate:
+    """The archive, in front of what is planned of it; what cannot be read in it is told."""
     archive = find_exports(windows.store, windows.prefix)
     for bad in archive.unreadable:
         windows.say(f"{bad.summary_key} cannot be read, and is left out: {bad.reason}")
-    gate = Gate(store=windows.store, archive=archive, retriever=windows.retriever)
-    source = gate.choose(
-        lambda: _source(wish, archive, windows), wish.at, lambda found: found.moment
+    return Gate(store=windows.store, archive=archive, retriever=windows.retriever)
+
+
+def exports_of(gate: Gate, windows: Windows, table: str) -> tuple[ArchivedExport, ...]:
+    """The archive's exports of the table, by its name or ARN; ``NotFound`` if there is none."""
+    # What an earlier run has folded is looked for again by whoever folds.
+    ours = f"{windows.folds}/"
+    found = [e for e in gate.archive.exports if not e.summary_key.startswith(ours)]
+    if not found:
+        raise NotFound("There is no export in the archive", hint="Is it the right --archive?")
+    return of_table(found, table)
+
+
+def plan_table(
+    wish: RestoreWish,
+    windows: Windows,
+    gate: Gate | None = None,
+    source: RestorePlan | None = None,
+) -> TablePlan:
+    """Look at the archive and at the target, and say what a restore would do.
+
+    ``gate`` and ``source`` are what somebody has looked at and chosen already. Raises
+    ``NotCovered``, ``DamagedError``, ``ConfigError`` if the key is not known, ``Conflict`` for a
+    table that must not be written to as the wish stands, and ``Archived`` for what S3 must bring
+    back first.
+    """
+    check_table_name(wish.to)
+    found = gate or gate_of(windows)
+    source = source or found.choose(
+        lambda: plan_restore(
+            exports_of(found, windows, wish.table), wish.at, allow_gap=wish.allow_gap
+        ),
+        wish.at,
+        lambda plan: plan.moment,
     )
     target = windows.tables.state(wish.to)
     restore_id = _identity(wish, source)
-    key = f"{windows.scratch_prefix}{ROOT}/restore/{wish.to}/{restore_id}.json"
-    checkpoint = _checkpoint(windows, key, target)
+    key = f"{windows.checkpoints(wish.to)}{restore_id}.json"
+    checkpoint = checkpoint_of(wish, windows, key, target)
     _check_target(wish, source.base, target, windows.tables, checkpoint)
-    need = gate.admit((source.base, *source.increments))
+    need = found.admit((source.base, *source.increments))
     base = load_files(windows.store, source.base)
     base = replace(base, files=tuple(sorted(base.files, key=lambda file: file.key)))
     ours = checkpoint is not None and checkpoint.ours
@@ -215,14 +252,6 @@ def plan_table(wish: RestoreWish, windows: Windows) -> TablePlan:
     )
 
 
-def _source(wish: RestoreWish, archive: Archive, windows: Windows) -> RestorePlan:
-    # What an earlier run has folded is looked for again by whoever folds.
-    found = [e for e in archive.exports if not e.summary_key.startswith(f"{windows.folds}/")]
-    if not found:
-        raise NotFound("There is no export in the archive", hint="Is it the right --archive?")
-    return plan_restore(of_table(found, wish.table), wish.at, allow_gap=wish.allow_gap)
-
-
 def line_parser(export: ArchivedExport, ion: Parse) -> Parse:
     """How a line of this export is read."""
     return ion if export.manifest.output_format == "ION" else parse_json
@@ -253,27 +282,6 @@ def _identity(wish: RestoreWish, source: RestorePlan) -> str:
     exports = [e.manifest.export_arn for e in (source.base, *source.increments)]
     parts = [exports, wish.to, sorted(wish.keys), str(wish.merging), wish.newer_by]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
-def _checkpoint(windows: Windows, key: str, target: TableState | None) -> Checkpoint | None:
-    """The checkpoint, if it is of the table that is there now: another one begins anew.
-
-    Of imports it is kept what they were: a token that was used is not used again.
-    """
-    try:
-        found = decode(key, b"".join(windows.scratch.read(key)))
-    except NotFound:
-        return None
-    if target is not None:
-        if found.table_id:
-            return found if found.table_id == target.table_id else None
-        # Its id was not noted. What we asked for and did not see ready is empty, but for an import.
-        ours = found.way is Way.IMPORT or (found.made and not windows.tables.has_items(target.name))
-        return found if ours else None
-    if found.way is Way.IMPORT and not is_over(windows.importer, found):
-        # Its table shows itself late.
-        return found
-    return Checkpoint(attempt=found.attempt) if found.attempt else None
 
 
 def _check_target(

@@ -28,6 +28,9 @@ class _Table:
     state: TableState
     items: dict[str, Item] = field(default_factory=dict)
     asked: list[TableRequest] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    # Once it is being deleted: how often it still shows itself.
+    lingers: int | None = None
 
 
 class FakeTables:
@@ -35,7 +38,8 @@ class FakeTables:
 
     ``leave`` says of how many items of a batch AWS shall leave how many unprocessed; ``before``
     is called before each write and ``hear`` with each request, and both may raise what AWS would;
-    ``see`` turns what is there into what whoever reads is given.
+    ``see`` turns what is there into what whoever reads is given. A table that is deleted still
+    shows itself ``lingers`` times, and new tags do not ``tags_late`` times.
     """
 
     def __init__(self) -> None:
@@ -44,6 +48,8 @@ class FakeTables:
         self.hear: Callable[[TableRequest], object] = lambda _: None
         self.see: Callable[[Iterable[Item]], Iterable[Item]] = lambda items: items
         self.writes = 0
+        self.lingers = 0
+        self.tags_late = 0
         self._tables: dict[str, _Table] = {}
         self._made = 0
         self._lock = RLock()
@@ -71,6 +77,16 @@ class FakeTables:
         self._tables[name] = _Table(state)
         return state
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The tables that are there and not being deleted."""
+        return tuple(name for name, table in self._tables.items() if table.lingers is None)
+
+    @property
+    def made(self) -> int:
+        """How many tables there ever were."""
+        return self._made
+
     def items(self, name: str) -> list[Item]:
         """What is in the table."""
         return list(self._table(name).items.values())
@@ -85,8 +101,15 @@ class FakeTables:
         """See ``ports_restore.Tables.state``. A new table is ready when it is asked for twice."""
         if name not in self._tables:
             return None
-        found = self._tables[name].state
-        self._tables[name].state = replace(found, ready=True)
+        table = self._tables[name]
+        if table.lingers is not None:
+            table.lingers -= 1
+            if table.lingers < 0:
+                del self._tables[name]
+                return None
+            return replace(table.state, ready=False)
+        found = table.state
+        table.state = replace(found, ready=True)
         return found
 
     def ask(self, request: TableRequest) -> None:
@@ -101,7 +124,17 @@ class FakeTables:
             self._tables[name].state = replace(made, ready=False)
         else:
             name = body.get("TableName") or body["ResourceArn"].rsplit("/", 1)[-1]
-        self._table(name).asked.append(request)
+        table = self._table(name)
+        table.asked.append(request)
+        table.tags |= {tag["Key"]: tag["Value"] for tag in body.get("Tags", ())}
+
+    def tags(self, arn: str) -> Mapping[str, str]:
+        """See ``ports_restore.Tables.tags``."""
+        found = self._table(arn.rsplit("/", 1)[-1]).tags
+        if self.tags_late:
+            self.tags_late -= 1
+            return {}
+        return dict(found)
 
     def has_items(self, name: str) -> bool:
         """See ``ports_restore.Tables.has_items``."""
@@ -109,8 +142,11 @@ class FakeTables:
 
     def delete_table(self, name: str) -> None:
         """See ``ports_restore.Tables.delete_table``."""
-        self._table(name)
-        del self._tables[name]
+        table = self._table(name)
+        if table.lingers is None:
+            table.lingers = self.lingers
+        if not self.lingers:
+            del self._tables[name]
 
     # ports_restore.TableWriter
 

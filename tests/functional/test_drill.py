@@ -1,0 +1,46 @@
+"""Drills against the embedded AWS: a table comes, is compared, and goes again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from coldtable.cli.drill import drill
+from coldtable.local.process import EmbeddedAws
+
+from .conftest import Coldtable
+from .test_restore_history import KEYS, History, user_who_may
+
+
+def objects(here: History) -> set[str]:
+    found = here.s3.list_objects_v2(Bucket=here.bucket).get("Contents", [])
+    return {one["Key"] for one in found}
+
+
+@pytest.mark.parametrize("way", ["write", "import"])
+def test_the_named_rights_are_enough(
+    aws: EmbeddedAws, account: str, coldtable: Coldtable, way: str
+) -> None:
+    """A user with the IAM actions of --help, and no other, drills: nothing is left of it but its
+    record, which says that all items were the same."""
+    here = History(aws, account, 7)
+    before = objects(here)
+    key, secret = user_who_may(here, drill)
+    words = ["drill", "orders", *KEYS, "--archive", f"s3://{here.bucket}", "--way", way]
+    words += ["--output", "json", "--record"]
+    planned = coldtable(*words, key=key, secret=secret)
+    assert planned.code == 0, planned.err
+    assert planned.json["done"] is False
+    assert "add --yes" in planned.err
+    assert objects(here) == before
+    done = coldtable(*words, "--yes", key=key, secret=secret)
+    assert done.code == 0, done.err
+    answer: dict[str, Any] = done.json
+    assert answer["schema"] == "coldtable.drill/1"
+    assert (answer["result"], answer["way"]) == ("passed", way)
+    assert answer["comparison"]["same"] is True
+    assert answer["comparison"]["checked"] == len(here.states[max(here.states)])
+    assert answer["rtoSeconds"] > 0
+    assert here.dynamodb.list_tables()["TableNames"] == ["orders"]
+    assert objects(here) == {*before, answer["record"]}
