@@ -151,23 +151,24 @@ def values(found: dict[tuple[str, str], Item]) -> dict[tuple[str, str], Any]:
     boto3 hands binary out decoded, an export holds base64.
     """
     return {
-        name: {attribute: _plain(value) for attribute, value in one.items()}
+        name: {attribute: plain(value) for attribute, value in one.items()}
         for name, one in found.items()
     }
 
 
-def _plain(value: Any) -> tuple[str, Any]:
+def plain(value: Any) -> tuple[str, Any]:
+    """A value in that form."""
     ((kind, held),) = value.items()
     if kind == "N":
         return kind, Decimal(held)
     if kind == "B":
         return kind, held if isinstance(held, bytes) else base64.b64decode(held)
     if kind in ("SS", "NS", "BS"):
-        return kind, frozenset(_plain({kind[0]: one}) for one in held)
+        return kind, frozenset(plain({kind[0]: one}) for one in held)
     if kind == "L":
-        return kind, [_plain(one) for one in held]
+        return kind, [plain(one) for one in held]
     if kind == "M":
-        return kind, {name: _plain(one) for name, one in held.items()}
+        return kind, {name: plain(one) for name, one in held.items()}
     return kind, held
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +24,9 @@ class Proxy:
 
     ``harm`` gets each operation (``path`` is what it asks for) and may say what befalls it:
     ``unprocessed``, ``throttle``, ``fail``, ``lose`` (done, and the connection closed without an
-    answer), ``cut`` (closed in the middle of the answer's body), or nothing.
+    answer), ``cut`` (closed in the middle of the answer's body), ``stop`` and ``stop after``
+    (before or after it is done, whoever called waits for an answer until ``go`` is set;
+    ``stopped`` tells that somebody does), or nothing.
     """
 
     endpoint: str
@@ -34,6 +36,8 @@ class Proxy:
     harm: Callable[[str], str | None] = lambda _: None
     random: Random = field(default_factory=lambda: Random(5))
     lock: Lock = field(default_factory=Lock)
+    stopped: Event = field(default_factory=Event)
+    go: Event = field(default_factory=Event)
 
     @property
     def changes(self) -> list[str]:
@@ -58,6 +62,7 @@ def proxied(endpoint: str) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
+        proxy.go.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -89,6 +94,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(status, json.dumps(told).encode())
             case "lose":
                 self._forward(body)
+                self.close_connection = True
+            case "stop" | "stop after":
+                if harm == "stop after":
+                    self._forward(body)
+                self.here.stopped.set()
+                self.here.go.wait()
                 self.close_connection = True
             case "cut":
                 status, headers, answer = self._forward(body)

@@ -1,4 +1,4 @@
-"""A run that is killed at a call to the outside, as a process is: at once, with all its threads."""
+"""A run that ends at a call to the outside: killed at once with all its threads, or interrupted."""
 
 from __future__ import annotations
 
@@ -19,11 +19,15 @@ class Killed(BaseException):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """At which call of which name (``scratch.put``), counted from 0; before or after its effect."""
+    """At which call of which name (``scratch.put``), counted from 0; before or after its effect.
+
+    A run that ends ``softly`` is interrupted as by Ctrl-C: it may still put away what it has.
+    """
 
     call: str
     number: int = 0
     after: bool = False
+    softly: bool = False
 
 
 @dataclass
@@ -63,17 +67,22 @@ class Life:
         """One call."""
         with self.lock:
             self._living()
-            here = self.death == Death(call=name, number=self.begun[name])
-            late = self.death == Death(call=name, number=self.begun[name], after=True)
+            death, number = self.death, self.begun[name]
             self.begun[name] += 1
-            self.dead = here
-            self._living()
+            last = death is not None and (death.call, death.number) == (name, number)
+            if last and death and not death.after:
+                self._die(death)
         answer = method(*args, **named)
         with self.lock:
             self.done.append((name, args[0] if args else None))
-            self.dead |= late
+            if last and death and death.after:
+                self._die(death)
             self._living()
         return answer
+
+    def _die(self, death: Death) -> None:
+        self.dead = not death.softly
+        raise Killed(str(death))
 
     def _living(self) -> None:
         if self.dead:
