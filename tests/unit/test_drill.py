@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from coldtable.core.drill import SOURCE_TAG, TAG, Drill, Result
+from coldtable.core.records import Home
+from coldtable.errors import Conflict, DamagedError, Different, ImportFailed, NotCovered
 from coldtable.model_restore import TableRequest, Way
+from coldtable.ops.catalog import Catalog
 from coldtable.ops.drill import DrillReport, drill_table
-from coldtable.ops.drill_plan import DrillPlan, DrillWish, drills_of, plan_drill
+from coldtable.ops.drill_plan import DrillPlan, DrillWish, drills_of, last_drill, plan_drill
 from coldtable.ops.restore_plan import Windows
 from coldtable.testing.exports import NOON
 from coldtable.testing.fakes import FakeObjects
-from tests.unit.test_restore import KEY, Ground
+from tests.unit.test_restore import KEY, Ground, line, spoil
 
 
 class Stopped(BaseException):
@@ -117,11 +120,10 @@ class _Pause:
     def pause(self, _seconds: float) -> None: ...
 
 
-def ways() -> list[Any]:
-    return [pytest.param(way, id=str(way)) for way in Way]
+WAYS = [pytest.param(way, id=str(way)) for way in Way]
 
 
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", WAYS)
 def test_a_drill_leaves_nothing_but_its_record(way: Way) -> None:
     """The table is made, tagged, filled, compared and deleted; the record has what was measured,
     and nothing else is there or was touched."""
@@ -144,7 +146,7 @@ def test_a_drill_leaves_nothing_but_its_record(way: Way) -> None:
     assert record["table"]["id"] == ground.archive.table_id
 
 
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", WAYS)
 def test_the_table_is_a_real_one_and_marked(way: Way) -> None:
     """It has the indexes and the tags of a drill, and nothing that acts on it or outlives it."""
     ground = Field()
@@ -170,7 +172,7 @@ def test_nothing_is_done_by_a_plan() -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("way", ways())
+@pytest.mark.parametrize("way", WAYS)
 def test_it_may_die_anywhere(way: Way, *, after: bool) -> None:
     """Dead before or after any call, the same command ends it: one table at a time, which is gone
     in the end, with one record, and nothing else was touched."""
@@ -195,22 +197,282 @@ def test_it_may_die_anywhere(way: Way, *, after: bool) -> None:
         assert len(ground.importer.made) == (drills if way is Way.IMPORT else 0), what
 
 
-def _ground(way: Way) -> Field:
-    ground = Field()
-    # A fold has its own tests; here it would only cost time.
-    del way
-    return ground
-
-
 def _calls(way: Way) -> int:
-    ground = _ground(way)
+    ground = Field()
     ground.drill(way=way)
     return ground.deadly.calls
 
 
 def _died(way: Way, at: int, *, after: bool) -> Field:
-    ground = _ground(way)
+    ground = Field()
     ground.deadly = Deadly(at, after)
     with pytest.raises(Stopped):
         ground.drill(way=way)
     return ground
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whoever_has_no_more_time_stops_it_in_a_pause(way: Way) -> None:
+    """A pause that raises ends the call; call after call goes on by what is in the bucket alone."""
+    ground = Field()
+    ground.tables.lingers = 3
+    reports = []
+    for _ in range(20):
+        windows = replace(ground.windows, pause=_no_time)
+        try:
+            plan = plan_drill(DrillWish(table="orders", key=KEY, way=way), windows)
+            reports.append(drill_table(plan, windows, ground.told.append))
+            break
+        except Stopped:
+            assert len(ground.known) == 1
+    (report,) = reports
+    assert report.drill.result is Result.PASSED
+    assert report.drill.runs >= 3
+    assert (ground.scratch_tables, ground.notes) == (set(), {})
+    # In the write way only the deletion was waited for: what was measured before stays true.
+    assert (report.drill.rto_seconds is None) == (way is Way.IMPORT)
+    (record,) = ground.records
+    assert record["resumed"] is True
+    assert record["filledAfterSeconds"] > 0
+
+
+def _no_time(_seconds: float) -> None:
+    raise Stopped
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_difference_keeps_the_table(way: Way) -> None:
+    """The report fails and names the table and how to remove it; the drill is noted as failed, and
+    no other is begun before somebody has removed the table."""
+    ground = Field()
+    spoil(ground, "content")
+    report = ground.drill(way=way)
+    (name,) = ground.scratch_tables
+    assert isinstance(report.error, Different)
+    assert report.error.hint.endswith(f"aws dynamodb delete-table --table-name {name}")
+    assert len(ground.tables.items(name)) == 70
+    (record,) = ground.records
+    assert (record["result"], record["kept"], record["scratchTable"]) == ("failed", True, name)
+    assert record["error"] == report.error.message
+    assert record["rtoSeconds"] is not None
+    assert not [key for key in ground.notes if "/drill/" not in key]
+    ground.tables.see = lambda items: items
+    ground.archive.full(NOON + timedelta(hours=1), [line(1)])
+    with pytest.raises(Conflict, match=f"its table {name} is still there") as caught:
+        ground.drill(way=way)
+    assert f"delete-table --table-name {name}" in caught.value.hint
+    assert ground.scratch_tables == {name}
+    ground.tables.lingers = 0
+    ground.tables.delete_table(name)
+    assert ground.drill(way=way).drill.result is Result.PASSED
+    assert (ground.scratch_tables, ground.notes) == (set(), {})
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_failure_may_die_anywhere(*, after: bool) -> None:
+    """Dead around any call, a drill that fails is noted as failed once, and its table kept."""
+    for at in range(1, 100):
+        ground = Field(deadly=Deadly(at, after))
+        spoil(ground, "content")
+        try:
+            ground.drill(way=Way.IMPORT)
+        except Stopped:
+            ground.deadly = Deadly()
+            try:
+                report = ground.drill(way=Way.IMPORT)
+                assert report.error
+                assert report.error.exit_code == 1
+                assert "delete-table" in report.error.hint
+            except Conflict:
+                assert ground.known[0].over
+        else:
+            break
+        assert len(ground.scratch_tables) == 1, at
+        assert [record["result"] for record in ground.records] == ["failed"], at
+        assert not [key for key in ground.notes if "/drill/" not in key]
+    assert at > 25
+
+
+def test_a_failed_import_keeps_the_table() -> None:
+    """What AWS has imported of it is there for a look, tagged; the record has AWS's words."""
+    ground = Field()
+    ground.archive.full(NOON + timedelta(days=1), [line(1), b'{"Item":{"id":{"S":"no pk"}}}'])
+    report = ground.drill(way=Way.IMPORT)
+    (name,) = ground.scratch_tables
+    assert isinstance(report.error, ImportFailed)
+    state = ground.tables.state(name)
+    assert state
+    assert ground.tables.tags(state.arn) == dict(report.drill.marks)
+    assert "ItemValidationError" in ground.records[0]["error"]
+    assert ground.records[0]["rtoSeconds"] is None
+
+
+def test_damage_fails_before_there_is_a_table() -> None:
+    """Nothing is made of damaged bytes; the record says what is damaged, and nothing is left."""
+    ground = Field()
+    key = ground.damage()
+    for count in (1, 2):
+        report = ground.drill()
+        assert isinstance(report.error, DamagedError)
+        assert report.error.hint == "Nothing is left of it"
+        assert key in ground.records[-1]["summary"]
+        assert len(ground.records) == count
+        assert (ground.scratch_tables, ground.notes) == (set(), {})
+
+
+def test_a_table_of_the_name_that_is_not_ours() -> None:
+    """It is refused, empty or not, whoever has made it and when, and nothing of it is touched."""
+    for items in (0, 1):
+        ground = Field()
+        ground.deadly = Deadly(_calls_until("ask"))
+        with pytest.raises(Stopped):
+            ground.drill(way=Way.WRITE)
+        (known,) = ground.known
+        ground.deadly = Deadly()
+        ground.tables.add(known.name, KEY)
+        if items:
+            ground.tables.put_all(known.name, [b'{"pk":{"S":"theirs"}}'])
+        for _ in range(2):
+            with pytest.raises(Conflict, match=known.name):
+                ground.drill(way=Way.WRITE)
+        assert len(ground.tables.items(known.name)) == items
+        assert ground.tables.asked(known.name) == []
+
+
+def _calls_until(name: str) -> int:
+    """The number of the first call of that name."""
+    ground = Field()
+    ground.drill(way=Way.WRITE)
+    return ground.deadly.names.index(name) + 1
+
+
+def test_a_table_that_was_replaced_is_not_deleted() -> None:
+    """Somebody has deleted the drill's table and made another of its name: that one stays."""
+    ground = Field()
+    ground.deadly = Deadly(_calls_until("delete_table"))
+    with pytest.raises(Stopped):
+        ground.drill(way=Way.WRITE)
+    ground.deadly = Deadly()
+    (known,) = ground.known
+    ground.tables.lingers = 0
+    ground.tables.delete_table(known.name)
+    ground.tables.add(known.name, KEY)
+    assert ground.drill(way=Way.WRITE).drill.result is Result.PASSED
+    assert ground.scratch_tables == {known.name}
+    assert ground.tables.asked(known.name) == []
+
+
+def test_a_table_that_lost_its_tag_is_not_deleted() -> None:
+    """Tags that come late are waited for; one that does not come is an error, and keeps it."""
+    ground = Field()
+    ground.tables.tags_late = 5
+    assert ground.drill().drill.result is Result.PASSED
+    ground.tables.tags_late = 1000
+    with pytest.raises(Conflict, match="has lost the tag"):
+        ground.drill()
+    assert len(ground.scratch_tables) == 1
+    ground.tables.tags_late = 0
+    assert ground.drill().drill.result is Result.PASSED
+    assert ground.scratch_tables == set()
+
+
+def test_newer_exports_make_no_other_drill_of_it() -> None:
+    """What was begun is ended as it was begun, though there is a newer restore point since."""
+    ground = Field()
+    ground.change()
+    ground.deadly = Deadly(_calls_until("ask") + 3)
+    with pytest.raises(Stopped):
+        ground.drill(way=Way.WRITE)
+    (known,) = ground.known
+    ground.deadly = Deadly()
+    ground.archive.full(known.moment, [line(n) for n in range(9)])
+    ground.archive.full(NOON + timedelta(hours=3), [line(1)])
+    plan = ground.prepare()
+    assert plan.resumes
+    assert plan.drill.moment == known.moment
+    report = ground.drill()
+    assert report.drill.drill_id == known.drill_id
+    assert report.drill.comparison
+    assert report.drill.comparison.checked == 70
+    assert ground.drill().drill.moment == NOON + timedelta(hours=3)
+
+
+def test_exports_that_went_away_end_it() -> None:
+    """A drill whose exports have expired fails with what it lost, and its table is told."""
+    ground = Field()
+    ground.deadly = Deadly(_calls_until("put_all"))
+    with pytest.raises(Stopped):
+        ground.drill(way=Way.WRITE)
+    ground.deadly = Deadly()
+    ground.objects.clear()
+    ground.archive.full(NOON + timedelta(hours=1), [line(1)])
+    report = ground.drill()
+    (name,) = ground.scratch_tables
+    assert isinstance(report.error, NotCovered)
+    assert name in report.error.hint
+    assert ground.records[0]["result"] == "failed"
+
+
+def test_which_instant_is_drilled() -> None:
+    """The newest, the newest full export's, or the one that is named."""
+    ground = Field()
+    ground.change()
+    assert ground.prepare().drill.moment == NOON + timedelta(hours=1)
+    assert ground.prepare(full_only=True).drill.moment == NOON
+    assert ground.prepare(at=NOON).drill.moment == NOON
+    with pytest.raises(NotCovered):
+        ground.prepare(at=NOON - timedelta(hours=1))
+
+
+def test_the_table_stays_if_it_shall() -> None:
+    """--keep leaves it, and the next drill makes another one."""
+    ground = Field()
+    report = ground.drill(keep=True)
+    assert ground.scratch_tables == {report.drill.name}
+    assert report.drill.kept
+    assert ground.notes == {}
+    assert ground.drill().drill.name != report.drill.name
+    assert ground.scratch_tables == {report.drill.name}
+
+
+def test_what_another_run_has_ended_is_not_failed() -> None:
+    """Of two runs of one drill the other deletes the table meanwhile: that is no failure."""
+    ground = Field()
+    ground.deadly = Deadly(_calls_until("scan"))
+    with pytest.raises(Stopped):
+        ground.drill(way=Way.WRITE)
+    ground.deadly = Deadly()
+    plan = ground.prepare()
+
+    def meanwhile(_items: Any) -> Iterator[Any]:
+        ground.tables.see = lambda items: items
+        ground.drill()
+        return iter(())
+
+    ground.tables.see = meanwhile
+    with pytest.raises(Conflict, match="Another run has ended this drill"):
+        drill_table(plan, ground.windows, ground.told.append)
+    assert [record["result"] for record in ground.records] == ["passed"]
+
+
+def test_no_record_if_none_is_wanted() -> None:
+    """--no-record leaves the archive as it was."""
+    ground = Field()
+    before = dict(ground.objects)
+    assert ground.drill(record=False).noted is None
+    assert ground.objects == before
+
+
+def test_when_a_table_was_drilled_last() -> None:
+    """The end of its newest record, also of one that failed."""
+    ground = Field()
+    catalog = Catalog(FakeObjects(ground.objects))
+    home = Home(account="123456789012", region="eu-north-1", name="orders")
+    assert last_drill(catalog, home, ground.archive.table_id) is None
+    ground.drill()
+    ground.damage()
+    report = ground.drill()
+    assert report.error
+    found = last_drill(catalog, home, ground.archive.table_id)
+    assert report.drill.ended
+    assert found == report.drill.ended.replace(microsecond=0)

@@ -309,6 +309,8 @@ def comparison_body(found: Comparison) -> dict[str, Any]:
         "wanted": found.wanted,
         "found": found.found,
         "same": found.same,
+        "missing": list(found.missing),
+        "different": list(found.different),
     }
 
 
@@ -318,4 +320,6 @@ def _comparison(record: Mapping[str, Any]) -> Comparison:
         checked=record["checked"],
         wanted=record["wanted"],
         found=record["found"],
+        missing=tuple(record["missing"]),
+        different=tuple(record["different"]),
     )

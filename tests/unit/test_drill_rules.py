@@ -1,0 +1,143 @@
+"""What a drill is called, how it compares, when it is due, and that its state comes back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from coldtable.core.definition import definition_of_key, parse_key
+from coldtable.core.drill import (
+    Drill,
+    Result,
+    compare_level,
+    decode,
+    drill_key,
+    drill_of,
+    due_for_drill,
+    encode,
+    scratch_name,
+    summary,
+)
+from coldtable.core.policy import is_covered, is_left_out, parse_configuration
+from coldtable.errors import DamagedError
+from coldtable.model import Table
+from coldtable.model_restore import Compare, Comparison, Estimate
+from coldtable.testing.exports import NOON
+
+ORDERS = Table(name="orders", arn="arn:aws:dynamodb:eu-north-1:1:table/orders", table_id="t1")
+DAY = timedelta(days=1)
+
+
+def some(**changes: object) -> Drill:
+    made = drill_of(ORDERS, "latest", NOON, ["a/export/1", "a/export/2"], began=NOON + DAY)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_a_name_is_valid_and_its_own() -> None:
+    """Prefix, table and a part of the id; never longer than AWS takes, and still with its id."""
+    assert scratch_name("p-", "orders", "0123456789abcdef") == "p-orders-01234567"
+    long = scratch_name("p-", "x" * 255, "0123456789abcdef")
+    assert len(long) == 255
+    assert long.endswith("x-01234567")
+
+
+def test_no_two_drills_are_the_same() -> None:
+    """The same wish later is another drill in the same place; another instant is in another."""
+    first, later = some(), drill_of(ORDERS, "latest", NOON, some().exports, began=NOON + 2 * DAY)
+    assert drill_key(first) == drill_key(later)
+    assert first.drill_id != later.drill_id
+    assert first.name != later.name
+    assert drill_key(first) != drill_key(replace(first, moment=NOON + DAY))
+    assert drill_key(first) != drill_key(replace(first, exports=("a/export/1",)))
+
+
+def test_what_is_known_comes_back() -> None:
+    """A state that was written is read as it was; of a spoilt one the name is told."""
+    drills = [
+        some(),
+        some(
+            runs=3, table_id="t9", filled=NOON + 2 * DAY, seconds={"plan": 1.5}, allow_gap=True,
+            comparison=Comparison(
+                level=Compare.SAMPLE, checked=7, different=("k",), missing=("m",)
+            ),
+            facts={"way": "import"}, result=Result.FAILED, error="no", exit_code=1,
+            ended=NOON + 3 * DAY, kept=True, over=True,
+        ),
+        some(rto_seconds=93.0, result=Result.PASSED),
+    ]  # fmt: skip
+    for drill in drills:
+        assert decode("x", encode(drill)) == drill
+    for spoilt in (b"", b"{}", encode(some()).replace(b"state/1", b"state/9")):
+        with pytest.raises(DamagedError, match=r"drills/x\.json"):
+            decode("drills/x.json", spoilt)
+    assert json.loads(encode(some()))["schema"] == "coldtable.drill-state/1"
+
+
+def test_the_summary_says_what_was_proven() -> None:
+    """How long, which way, what was compared; of a failure why."""
+    found = Comparison(level=Compare.FULL, wanted=60, found=60, checked=60)
+    passed = some(result=Result.PASSED, facts={"way": "import"}, comparison=found)
+    assert summary(replace(passed, rto_seconds=93.4)) == (
+        "2026-01-14T12:00:00+00:00 was restored in 0:01:33 (by import): all 60 items are the same"
+    )
+    assert "in several runs" in summary(passed)
+    assert summary(some(result=Result.FAILED, error="It is bad")).endswith("failed: It is bad")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "estimate", "units", "expected"),
+    [
+        (None, Estimate(items=1_000_000, json_bytes=10**12), 0, Compare.FULL),
+        (None, Estimate(items=10_000_001, json_bytes=10**9), 0, Compare.SAMPLE),
+        (None, Estimate(items=1_000_000, json_bytes=10**9), 5, Compare.SAMPLE),
+        (None, Estimate(items=1_000_000, json_bytes=10**9), 1000, Compare.FULL),
+        (Compare.FULL, Estimate(items=10_000_001), 0, Compare.FULL),
+        (Compare.SAMPLE, Estimate(items=1), 0, Compare.SAMPLE),
+    ],
+)
+def test_how_to_compare(
+    wanted: Compare | None, estimate: Estimate, units: int, expected: Compare
+) -> None:
+    """All of it, unless it has too many items or the table too little capacity to be read."""
+    definition = definition_of_key(parse_key(["pk:S"]))
+    if units:
+        throughput = {"ReadCapacityUnits": units, "WriteCapacityUnits": 5}
+        definition = replace(definition, table={"ProvisionedThroughput": throughput})
+    level, because = compare_level(wanted, estimate, definition)
+    assert level is expected
+    assert because
+
+
+def test_which_table_is_due() -> None:
+    """One under way first, then one that never was, then the one that waits longest; else none."""
+    now, month = NOON, timedelta(days=30)
+
+    def due(last: dict[str, int | None], *under_way: str) -> str | None:
+        ended = {name: None if days is None else now - days * DAY for name, days in last.items()}
+        return due_for_drill(ended, under_way, now, month)
+
+    assert due({}) is None
+    assert due({"a": 29, "b": 3}) is None
+    assert due({"a": 30, "b": 3}) == "a"
+    assert due({"a": 31, "b": 40}) == "b"
+    assert due({"a": 300, "b": None}) == "b"
+    assert due({"a": 300, "b": 1}, "b") == "b"
+    assert due({}, "gone") == "gone"
+    assert due({"a": -400}) is None
+
+
+def test_no_glob_means_a_drill_s_table() -> None:
+    """It comes and goes: nobody wants it kept, or told that it is not, unless it is named."""
+    there = "coldtable-drill-orders-01234567"
+
+    def configured(policy: dict[str, object]) -> tuple[bool, bool]:
+        values = {"BACKUP_BUCKET_NAME": "archive", "POLICY": json.dumps({"mode": "continuous", **policy})}
+        found = parse_configuration("/p", values)
+        return is_covered(found, there), is_left_out(found, there)
+
+    assert configured({"tables": ["*"]}) == (False, True)
+    assert configured({"tables": ["orders"]}) == (False, True)
+    assert configured({"tables": [there]}) == (True, False)
