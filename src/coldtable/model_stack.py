@@ -8,6 +8,36 @@ from datetime import time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BucketRules:
+    """How the bucket that the stack creates is to keep its objects: after how many days exports
+    move on, and what was deleted goes for good (0 for never); S3's mode and the days of Object
+    Lock. ``None`` leaves it as it is.
+    """
+
+    standard_ia: int | None = None
+    glacier_ir: int | None = None
+    deep_archive: int | None = None
+    remove_versions: int | None = None
+    lock: tuple[str, int] | None = None
+
+    @property
+    def days(self) -> Mapping[str, int | None]:
+        """The days, by their options."""
+        return {
+            "--standard-ia-after": self.standard_ia,
+            "--glacier-ir-after": self.glacier_ir,
+            "--deep-archive-after": self.deep_archive,
+            "--remove-versions-after": self.remove_versions,
+        }
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The options of what is asked for."""
+        found = [option for option, days in self.days.items() if days is not None]
+        return (*found, *(["--object-lock"] if self.lock else []))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What a person wants to have deployed.
 
@@ -43,6 +73,7 @@ class Wish:
     policy: str = ""
     tick: str = "rate(15 minutes)"
     heartbeat_url: str | None = None
+    bucket_rules: BucketRules = BucketRules()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -190,7 +190,10 @@ def test_documented_policy_is_enough_and_no_more(
     policy = deployer_policy(account, aws.region)
     key, secret = deployer(boto, policy)
     name = new_table(pitr=False)
-    wish = ("deploy", "--table", name, "--table", "none-like-*", "--tagged", "--enable-pitr")
+    wish = (
+        *("deploy", "--table", name, "--table", "none-like-*", "--tagged", "--enable-pitr"),
+        *("--glacier-ir-after", "30", "--object-lock", "governance:1"),
+    )
     caplog.set_level("DEBUG", "botocore.endpoint")
     caplog.clear()
     for words in ((*wish, "--dry-run"), wish, wish, ("destroy",), ("destroy", "--yes")):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from coldtable.cli.app import main
 from coldtable.core.iam import (
@@ -99,6 +100,31 @@ def test_deployer_s_policy_fits() -> None:
     )
     # IAM's quota, white space not counted.
     assert len(json.dumps(deployer_policy(site), separators=(",", ":"))) <= 6_144
+
+
+# What CloudFormation calls for each property of the bucket that the template sets.
+OF_THE_BUCKET = {
+    "BucketEncryption": "s3:PutEncryptionConfiguration",
+    "LifecycleConfiguration": "s3:PutLifecycleConfiguration",
+    "ObjectLockConfiguration": "s3:PutBucketObjectLockConfiguration",
+    "ObjectLockEnabled": "s3:PutBucketObjectLockConfiguration",
+    "OwnershipControls": "s3:PutBucketOwnershipControls",
+    "PublicAccessBlockConfiguration": "s3:PutBucketPublicAccessBlock",
+    "VersioningConfiguration": "s3:PutBucketVersioning",
+}
+
+
+def test_deployer_s_policy_has_what_the_bucket_s_properties_take() -> None:
+    """Each property that the template can set, with the action that AWS publishes for it in the
+    schema of the resource, of which cfn-lint has a copy."""
+    bucket = Rendered(ObjectLockMode="GOVERNANCE", DaysToGlacierIr="30").properties("ArchiveBucket")
+    assert bucket.keys() == OF_THE_BUCKET.keys()
+    schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", "AWS::S3::Bucket").schema
+    site = Site(account="1", region="R", stack="S", path="P", code_bucket="C")
+    allowed = sets(deployer_policy(site))["StackArchive"]["Action"]
+    for handler in ("create", "update"):
+        assert set(OF_THE_BUCKET.values()) <= set(schema["handlers"][handler]["permissions"])
+    assert set(OF_THE_BUCKET.values()) <= allowed
 
 
 def test_an_existing_bucket_is_not_the_stack_s() -> None:

@@ -12,9 +12,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from coldtable.cli.context import Context, print_table
+from coldtable.core.bucket_rules import parse_lock
 from coldtable.core.prefix import DEFAULT_TEMPLATE
 from coldtable.errors import UsageError
-from coldtable.model_stack import DeployReport, Wish
+from coldtable.model_stack import BucketRules, DeployReport, Wish
 from coldtable.ops.code import build_zip
 from coldtable.ops.deploy import Windows
 from coldtable.ops.deploy import deploy as deploy_installation
@@ -47,6 +48,11 @@ def deploy(
     code_bucket: str | None = None,
     bucket_kms_key: str | None = None,
     parameter_kms_key: str | None = None,
+    standard_ia_after: int | None = None,
+    glacier_ir_after: int | None = None,
+    deep_archive_after: int | None = None,
+    remove_versions_after: int | None = None,
+    object_lock: str | None = None,
     dry_run: bool = False,
     context: Annotated[Context, Parameter(parse=False)],
 ) -> int:
@@ -61,6 +67,8 @@ def deploy(
     `coldtable deploy --table 'app-*' --continuous --email you@example.com`
 
     `coldtable deploy --table orders --stack-name audit --parameter-path /coldtable/audit`
+
+    `coldtable deploy --table orders --glacier-ir-after 30 --remove-versions-after 90`
 
     Exit codes: 0; 1 if the stack could not be made, or does not work; 2 if an option is wrong; 10
     if a setting is; 11 without the rights; 12 if there is no such table or bucket; 13 if the stack
@@ -118,6 +126,19 @@ def deploy(
         stack creates.
     parameter_kms_key
         The ARN of the customer managed KMS key of SecureString settings.
+    standard_ia_after
+        In the bucket that the stack creates: after how many days exports move to STANDARD_IA, 30
+        or more. Without it, as for the next four, it stays as it is; 0 is never.
+    glacier_ir_after
+        After how many days they move to GLACIER_IR.
+    deep_archive_after
+        After how many days they move to DEEP_ARCHIVE, where nothing can be read until it was
+        retrieved.
+    remove_versions_after
+        After how many days what was deleted is gone for good.
+    object_lock
+        For how long S3 lets nobody delete a new object: governance:DAYS, or compliance:DAYS, which
+        cannot be undone.
     dry_run
         Show what would change, and change nothing.
     """
@@ -154,6 +175,13 @@ def deploy(
         policy=_read(policy),
         tick=tick,
         heartbeat_url=heartbeat_url,
+        bucket_rules=BucketRules(
+            standard_ia=standard_ia_after,
+            glacier_ir=glacier_ir_after,
+            deep_archive=deep_archive_after,
+            remove_versions=remove_versions_after,
+            lock=parse_lock(object_lock) if object_lock else None,
+        ),
     )
     report = deploy_installation(wish, windows(context), template(), build_zip(), dry_run=dry_run)
     _answer(context, report)

@@ -98,9 +98,9 @@ def _stack_calls(site: Site) -> Iterator[Statement]:
         yield allow(
             "StackArchive",
             "s3:CreateBucket DeleteBucket DeleteBucketPolicy GetBucketPolicy "
-            "PutBucketOwnershipControls PutBucketPolicy PutBucketPublicAccessBlock "
-            "PutBucketTagging PutBucketVersioning PutEncryptionConfiguration "
-            "PutLifecycleConfiguration",
+            "PutBucketObjectLockConfiguration PutBucketOwnershipControls PutBucketPolicy "
+            "PutBucketPublicAccessBlock PutBucketTagging PutBucketVersioning "
+            "PutEncryptionConfiguration PutLifecycleConfiguration",
             site.bucket_arn(site.archive),
         )
     yield allow(

@@ -42,8 +42,13 @@ RETRIEVAL = {
 }
 # What is read at once and charged by the GB, beside the requests.
 READING_GB = {"STANDARD_IA": 0.01, "ONEZONE_IA": 0.01, "GLACIER_IR": 0.03}
-# A copy lies in S3 Standard while it stays: USD for a GB and a month.
-STANDARD_GB_MONTH = 0.023
+# USD for a GB and a month (fact sheet, section 7); a copy lies in STANDARD while it stays.
+STORAGE_GB_MONTH = {
+    "STANDARD": 0.023,
+    "STANDARD_IA": 0.0125,
+    "GLACIER_IR": 0.004,
+    "DEEP_ARCHIVE": 0.00099,
+}
 _MONTH = 30
 
 
@@ -57,7 +62,7 @@ def retrieval_price(storage: str, tier: str, objects: int, size: int) -> float |
 
 def copies_price(size: int, days: int) -> float:
     """USD for copies of so many bytes that stay for so many days."""
-    return size / _GB * STANDARD_GB_MONTH * days / _MONTH
+    return size / _GB * STORAGE_GB_MONTH["STANDARD"] * days / _MONTH
 
 
 def reading_price(storage: str, size: int) -> float:

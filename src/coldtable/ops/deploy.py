@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from coldtable.core.bucket_rules import rule_notes, rule_parameters
 from coldtable.errors import Conflict
 from coldtable.model_stack import ChangeSet, Code, DeployReport, Stack, Wish
 from coldtable.ops import stack as stack_verbs
@@ -23,16 +24,6 @@ from coldtable.ports import (
     TableDirectory,
 )
 
-# How the stack's own bucket keeps its objects: docs/how-to/retention.md.
-_OF_THE_BUCKET = (
-    "DataPrefix",
-    "DaysToStandardIa",
-    "DaysToGlacierIr",
-    "DaysToDeepArchive",
-    "DaysToRemoveVersions",
-    "ObjectLockMode",
-    "ObjectLockDays",
-)
 # A new table's backups take a few seconds to be prepared [QUIRKS].
 _PITR_ATTEMPTS, _PITR_PAUSE = 12, 2.5
 
@@ -65,14 +56,16 @@ def deploy(
     ground = survey(wish, stack, _sight(windows))
     code = _code(ground, zipped)
     create = _clear_way(shop, stack, dry_run=dry_run)
+    parameters = _parameters(ground, code, stack)
+    meant = rule_notes(stack.parameters if stack else {}, parameters)
     if dry_run:
-        parameters = _parameters(ground, code, stack)
-        return _rehearse(shop, ground, parameters, template, create=create)
+        return _rehearse(shop, ground, parameters, template, meant, create=create)
+    for note in meant:
+        # Before it is done: some of it cannot be undone.
+        windows.say(note)
     _protect(ground, windows)
     _upload(ground, code, windows)
-    made = stack_verbs.propose(
-        shop, wish.stack_name, template, _parameters(ground, code, stack), create=create
-    )
+    made = stack_verbs.propose(shop, wish.stack_name, template, parameters, create=create)
     now = stack_verbs.execute(shop, made) if made else _unchanged(shop, wish.stack_name)
     findings = check_stack(
         ground, now.outputs, code, windows.exporter, windows.parameters, windows.probe
@@ -89,10 +82,10 @@ def deploy(
 
 
 def _parameters(ground: Ground, code: Code, stack: Stack | None) -> dict[str, str]:
-    """Those of the wish, and of the stack what only CloudFormation sets: left out, it would go back
-    to the template's default."""
-    found = stack.parameters if stack else {}
-    own = {name: found[name] for name in _OF_THE_BUCKET if name in found}
+    """Those of the wish, and of the stack how its bucket keeps objects, where the wish says nothing
+    of that."""
+    wish, found = ground.wish, stack.parameters if stack else {}
+    own = rule_parameters(wish.bucket_rules, ground.templates, found)
     return {**own, **stack_parameters(ground, code)}
 
 
@@ -163,7 +156,13 @@ def _clear_way(shop: Workshop, stack: Stack | None, *, dry_run: bool) -> bool:
 
 
 def _rehearse(
-    shop: Workshop, ground: Ground, parameters: dict[str, str], template: str, *, create: bool
+    shop: Workshop,
+    ground: Ground,
+    parameters: dict[str, str],
+    template: str,
+    notes: tuple[str, ...],
+    *,
+    create: bool,
 ) -> DeployReport:
     """The change set, shown and withdrawn. CloudFormation does not look for the code's object
     before it executes one (UNVERIFIED on AWS), so none is uploaded."""
@@ -176,6 +175,7 @@ def _rehearse(
         stack=name,
         changes=made.changes if made else (),
         pitr=tuple(t.name for t in ground.unprotected),
+        notes=notes,
     )
 
 

@@ -27,7 +27,8 @@ class Ground:
     policy, a glob or the tag means them; ``patterns`` the ARNs, wildcards included, of all that
     the policy names. ``unprotected`` are the tables whose PITR is to be turned on, or its period
     lengthened. ``unseen_owner`` is the other account that owns the bucket, if that could not be
-    looked at with the deployer's rights.
+    looked at with the deployer's rights. ``templates`` are the prefix templates of all exports into
+    the stack's bucket.
     """
 
     wish: Wish
@@ -39,6 +40,7 @@ class Ground:
     patterns: tuple[str, ...] = ()
     tagged: bool = False
     unseen_owner: str | None = None
+    templates: tuple[str, ...] = ()
 
 
 def needs_pitr(wish: Wish, pitr: Pitr) -> bool:

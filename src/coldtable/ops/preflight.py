@@ -9,8 +9,9 @@ from datetime import time, timedelta
 
 from coldtable.core import policy as policies
 from coldtable.core import settings as names
+from coldtable.core.bucket_rules import rule_problems
 from coldtable.core.expression import check_expression, daily_time
-from coldtable.core.policy import expected_tables, parse_configuration
+from coldtable.core.policy import expected_tables, parse_configuration, values_for
 from coldtable.core.prefix import check_template
 from coldtable.core.settings import parse_path, parse_zone
 from coldtable.errors import (
@@ -69,6 +70,10 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
     for problem in _misspelled(wish):
         problems.add(problem)
     wish, meant = _settle(wish, stack, sight, problems)
+    before = stack.parameters if stack else {}
+    templates = _templates(wish, meant)
+    for problem in rule_problems(wish.bucket_rules, templates, wish.bucket, before):
+        problems.add(problem)
     tables = [t for name in wish.tables if (t := problems.attempt(_look_up(sight.exporter, name)))]
     others = _others(meant, sight, problems) if meant else []
     pitr = {
@@ -97,6 +102,7 @@ def survey(wish: Wish, stack: Stack | None, sight: Sight) -> Ground:
         unprotected=tuple(t for t in seen if needs_pitr(wish, pitr[t.arn])),
         account=account,
         region=region,
+        templates=templates,
     )
 
 
@@ -303,6 +309,20 @@ def _agree(wish: Wish, found: Configuration) -> Wish:
         bucket=bucket or None,
         bucket_key=wish.bucket_key or (str(key.value) if key else None),
     )
+
+
+def _templates(wish: Wish, found: Configuration | None) -> tuple[str, ...]:
+    """The prefix templates of what is exported into the bucket that the stack creates."""
+    own = [values_for(found, name) for name in sorted(found.tables)] if found else []
+    places = {
+        str(values["prefix"].value)
+        # In the configuration of a wish the usual template is only a place holder.
+        if not values["prefix"].origin.endswith(names.PREFIX)
+        else wish.prefix_template
+        for values in ([found.defaults, *own] if found else [])
+        if values["bucket"].value == A_BUCKET
+    }
+    return tuple(sorted(places)) or (wish.prefix_template,)
 
 
 def _others(found: Configuration, sight: Sight, problems: Problems) -> list[Table]:
