@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import Any
 
+from coldtable.core.items import decode
 from coldtable.errors import Conflict, ParameterInvalid, TableNotFound
 from coldtable.model_restore import (
     Condition,
@@ -240,9 +241,7 @@ def _part_holds(part: str, condition: Condition, item: Item) -> bool:
         return condition.names[part[21:-1]] not in item
     name, operator, value = part.split(" ")
     held, wanted = item.get(condition.names[name]), condition.values[value]
-    if operator == "=":
-        return bool(held == wanted)
     if held is None or held.keys() != wanted.keys():
         return False
-    ((kind, one),), ((_, other),) = held.items(), wanted.items()
-    return bool(float(one) < float(other) if kind == "N" else one < other)
+    one, other = decode({"": held})[""], decode({"": wanted})[""]
+    return bool(one == other if operator == "=" else one < other)
