@@ -13,9 +13,12 @@ import pytest
 
 from coldtable.cli.app import main
 from coldtable.core.manifest import md5_of
+from coldtable.core.records import Home, base_slot, body, definition_key
 from coldtable.files import FileObjects
 from coldtable.local.pitr import ion
+from coldtable.model import Table
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
+from tests.unit.test_creation import record
 
 HOUR = timedelta(hours=1)
 KEY, OTHER = {"pk": {"S": "1"}}, {"pk": {"S": "2"}}
@@ -44,8 +47,8 @@ class Verify:
 
     def put(self, writer: ExportsWriter) -> None:
         store = FileObjects(self.folder)
-        for key, body in writer.objects.items():
-            store.put(key, body)
+        for key, content in writer.objects.items():
+            store.put(key, content)
 
     def __call__(self, *words: str) -> tuple[int, dict[str, Any], str]:
         """Exit code, the JSON on stdout, stderr."""
@@ -291,6 +294,27 @@ def test_without_a_key_schema(verify: Verify) -> None:
     ]
     assert verify("--level", "items", "--key", "pk:S", "-q")[0] == 5
     assert verify("--level", "items", "--key", "id:S", "-q")[0] == 5
+
+
+def test_the_catalog_tells_the_key_schema(verify: Verify) -> None:
+    """Where a definition of the table was noted keys are compared without an increment; a record
+    that cannot be read keeps nothing from being verified."""
+    writer = ExportsWriter()
+    writer.full(NOON, [ITEMS[0], ITEMS[0]])
+    table = Table(name="orders", arn=writer.table_arn, table_id=writer.table_id)
+    key = definition_key(Home.of(table), table.table_id, base_slot(1))
+    schema = {
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+    }
+    writer.objects[key] = body("definition", NOON, definition=record(**schema))
+    verify.put(writer)
+    code, answer, _ = verify("--level", "items", "-q")
+    assert code == 5
+    assert "the item's key is that of line 1, too" in told(answer)[0]
+    writer.objects[key] = b"{"
+    verify.put(writer)
+    assert verify("--level", "items")[0] == 0
 
 
 def test_ion_is_read_as_well(verify: Verify) -> None:

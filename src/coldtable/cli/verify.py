@@ -95,7 +95,8 @@ def verify(
     since
         Only exports of states from then on: `2026-11-01`, `2026-11-01T03:00Z` or `30d`.
     key
-        The table's key, where no increment tells it: `--key pk:S --key sk:N`. For the level items.
+        The table's key, where neither the catalog nor an increment tells it: `--key pk:S --key
+        sk:N`. For the level items.
     allow_gap
         Do not mind increments that join on to nothing.
     cores

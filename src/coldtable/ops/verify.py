@@ -28,11 +28,12 @@ from coldtable.core.verification import (
     judge_unfinished,
     unjoined,
 )
-from coldtable.errors import UsageError
+from coldtable.errors import DamagedError, UsageError
 from coldtable.model import Table
 from coldtable.ops.archive import find_exports
 from coldtable.ops.checkpoint import Checkpoint
 from coldtable.ops.crew import Crew, OpenStore
+from coldtable.ops.definitions import recorded_definition
 from coldtable.ops.key_files import keys_twice
 from coldtable.ops.key_schema import find_types
 from coldtable.ops.scan import LineRules, Read, Reading
@@ -273,8 +274,19 @@ class _Run:
         if table not in self._types:
             exports = self.survey.archive.exports
             group = [e for e in exports if e.table == table and not e.is_full and e.manifest.items]
-            self._types[table] = find_types(self.survey.store, group)
+            self._types[table] = self._noted_types(table) or find_types(self.survey.store, group)
         return self._types[table]
+
+    def _noted_types(self, table: Table) -> KeyTypes | None:
+        """As the catalog noted the table's definition."""
+        try:
+            noted = recorded_definition(self.survey.store, self.wanted.prefix, table, self.now)
+        except DamagedError:
+            # What records are worth is not the question here.
+            return None
+        if noted is None:
+            return None
+        return dict(sorted((one.name, one.kind) for one in noted[0].key.attributes))
 
     def _take(self, read: Read) -> None:
         """One file is read; the last one of its export brings the verdict."""
