@@ -64,14 +64,16 @@ class Lifetime:
     steps: list[Step]
 
 
+WAYS = st.sampled_from(["put", "put", "update", "remove", "delete", "delete", "transact"])
+NAMES = st.sampled_from(["v", "w", "Item", "Keys", "a.b", "S", "ü"])
+NUMBER = st.integers(0, 4)
+WRITES = st.lists(st.tuples(WAYS, NUMBER, NUMBER, NAMES, VALUE), max_size=12)
+
+
 def steps(views: tuple[str, ...]) -> st.SearchStrategy[Step]:
-    ways = ["put", "put", "update", "remove", "delete", "delete", "transact"]
-    names = st.sampled_from(["v", "w", "Item", "Keys", "a.b", "S", "ü"])
-    number = st.integers(0, 4)
-    write = st.tuples(st.sampled_from(ways), number, number, names, VALUE)
     return st.builds(
         Step,
-        writes=st.lists(write, max_size=12),
+        writes=WRITES,
         full=st.sampled_from([False, False, True]),
         midway=st.sampled_from([False, False, False, True]),
         view=st.sampled_from(views),

@@ -1,4 +1,4 @@
-"""Random pasts of a table, restored both ways by runs that are killed at random and begun again."""
+"""Random pasts of a table, restored both ways and reverted, by runs that are killed at random."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ from coldtable.local.process import EmbeddedAws
 from coldtable.model_restore import Compare, Way
 from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import RestoreWish, Windows, plan_table
+from coldtable.ops.revert import Fate, RevertWish, revert_window
 from tests.unit.dying import Death, Killed, Life
 
 from .conftest import until
 from .past import (
     BARE,
     FURNISHED,
+    WRITES,
     Lifetime,
     Past,
     Point,
@@ -228,6 +230,52 @@ def ids(here: Past, table: str) -> set[str]:
     with suppress(here.dynamodb.exceptions.ResourceNotFoundException):
         return {here.dynamodb.describe_table(TableName=table)["Table"]["TableId"]}
     return set()
+
+
+@settings(max_examples=4, deadline=None, phases=[Phase.generate])
+@given(data=st.data(), past=lifetimes("NEW_AND_OLD_IMAGES"), since=WRITES)
+def test_a_killed_revert_ends_as_if_it_had_not_been(
+    quick: EmbeddedAws,
+    context: Context,
+    past: list[Lifetime],
+    since: list[Write],
+    data: st.DataObject,
+) -> None:
+    """On the live table, whatever was written since: what is as the windows left it becomes what it
+    was before them, the rest is named and stays, wherever runs of it were killed; and the next one
+    finds nothing more to do."""
+    here = Past(aws=quick, number=NUMBER, name=f"past-{next(_NAMES)}")
+    for life in past:
+        here.live(life)
+    here.write(since)
+    place = open_archive(context, f"s3://{here.bucket}")
+    windows = replace(restore_windows(context, place, None), pause=lambda _: None)
+    first = data.draw(st.integers(0, len(here.ends) - 2), label="from")
+    last = data.draw(st.integers(first + 1, len(here.ends) - 1), label="to")
+    old, left, now = (
+        plainly(items) for items in (here.ends[first].items, here.ends[last].items, here.current)
+    )
+    touched = {n for n in old.keys() | left.keys() if old.get(n) != left.get(n)}
+    undone = {n for n in touched if now.get(n) == left.get(n)}
+    conflicts = {n for n in touched if now.get(n) not in (left.get(n), old.get(n))}
+    after = {n: (old if n in undone else now).get(n) for n in touched | now.keys()}
+    wish = RevertWish(table=here.name, start=here.ends[first].at, stop=here.ends[last].at)
+    for death in data.draw(reversal_deaths(), label="deaths"):
+        with suppress(Killed):
+            lived = Life(death=death).windows(windows)
+            revert_window(wish, lived, apply=True, tell=lambda _: None)
+    for again in (False, True):
+        life = Life()
+        plan = revert_window(wish, life.windows(windows), apply=True, tell=lambda _: None)
+        assert plainly(here.items_of(here.name)) == {n: i for n, i in after.items() if i}
+        assert plan.counts.fates[Fate.CONFLICT] == len(conflicts)
+        assert not (again and [name for name, _ in life.done if name.startswith("writer.")])
+
+
+def reversal_deaths() -> st.SearchStrategy[list[Death]]:
+    calls = st.sampled_from(["writer.put", "writer.delete", "reader.get_all", "store.read"])
+    number = st.sampled_from([0, 0, 1, 2])
+    return st.lists(st.builds(Death, call=calls, number=number, after=st.booleans()), max_size=3)
 
 
 @pytest.mark.parametrize("way", list(Way))

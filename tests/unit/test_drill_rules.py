@@ -134,7 +134,10 @@ def test_no_glob_means_a_drill_s_table() -> None:
     there = "coldtable-drill-orders-01234567"
 
     def configured(policy: dict[str, object]) -> tuple[bool, bool]:
-        values = {"BACKUP_BUCKET_NAME": "archive", "POLICY": json.dumps({"mode": "continuous", **policy})}
+        values = {
+            "BACKUP_BUCKET_NAME": "archive",
+            "POLICY": json.dumps({"mode": "continuous", **policy}),
+        }
         found = parse_configuration("/p", values)
         return is_covered(found, there), is_left_out(found, there)
 
