@@ -44,3 +44,35 @@ def test_the_named_rights_are_enough(
     assert answer["rtoSeconds"] > 0
     assert here.dynamodb.list_tables()["TableNames"] == ["orders"]
     assert objects(here) == {*before, answer["record"]}
+
+
+def test_verify_ends_with_a_drill(aws: EmbeddedAws, account: str, coldtable: Coldtable) -> None:
+    """--level drill verifies each line, then drills with --yes and shows the plan without; of
+    damaged bytes nothing is made. What was noted is in the report."""
+    here = History(aws, account, 8)
+    where = ["--archive", f"s3://{here.bucket}"]
+    words = ["verify", "orders", "--level", "drill", *KEYS, *where, "--output", "json", "--record"]
+    planned = coldtable(*words)
+    assert planned.code == 0, planned.err
+    assert planned.json["drill"]["done"] is False
+    assert "Nothing was drilled" in planned.err
+    done = coldtable(*words, "--yes")
+    assert done.code == 0, done.err
+    assert done.json["schema"] == "coldtable.verify/1"
+    assert {export["verdict"] for export in done.json["exports"]} == {"verified"}
+    assert done.json["drill"]["result"] == "passed"
+    assert here.dynamodb.list_tables()["TableNames"] == ["orders"]
+    told = coldtable("report", "--since", "2026-01-01", *where, "--output", "json")
+    assert told.code == 0, told.err
+    (table,) = told.json["tables"]
+    (noted,) = table["drills"]
+    assert (noted["result"], noted["rtoSeconds"]) == (
+        "passed",
+        done.json["drill"]["rtoSeconds"],
+    )
+    spoilt = max(key for key in objects(here) if key.endswith(".json.gz"))
+    here.s3.put_object(Bucket=here.bucket, Key=spoilt, Body=b"spoilt")
+    refused = coldtable(*words, "--yes")
+    assert refused.code == 5
+    assert "drill" not in refused.json
+    assert here.dynamodb.list_tables()["TableNames"] == ["orders"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -13,8 +14,10 @@ from coldtable.cli.context import Context
 from coldtable.cli.drill_answer import SCHEMA, body_of, print_drill, say_plan
 from coldtable.cli.instant import parse_instant
 from coldtable.cli.restore import restore_windows, shown
+from coldtable.cli.verify_answer import answer
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
+from coldtable.core.verification import Report
 from coldtable.errors import PartialError, UsageError
 from coldtable.model_policy import DRILL_PREFIX
 from coldtable.model_restore import Compare, Way
@@ -203,3 +206,26 @@ def run_drill(
     if report.error and report.unnoted:
         context.note(f"It could not be noted in the catalog: {report.unnoted.message}")
     return DrillRun(plan=plan, report=report)
+
+
+def drill_after(
+    context: Context, place: Place, verified: Report, wish: DrillWish, *, really: bool
+) -> None:
+    """The drill that ``verify --level drill`` ends with; it prints the answer of both.
+
+    Raises why the drill failed. Whatever keeps it from being done, the verdicts are printed.
+    """
+    run: DrillRun | None = None
+    if context.output == "table":
+        answer(context, place, verified)
+    try:
+        windows = restore_windows(context, place, None)
+        run = run_drill(context, wish, windows, place, really=really)
+    finally:
+        if context.output == "json":
+            body = {"schema": SCHEMA, **run.body} if run else {}
+            answer(context, place, verified, body)
+    if context.output == "table":
+        sys.stdout.write("\n")
+        run.show()
+    run.end()

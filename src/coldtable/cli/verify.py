@@ -53,6 +53,7 @@ def verify(
     state: Path | None = None,
     record: Annotated[bool | None, Parameter(negative="--no-record")] = None,
     parameter_path: str = "/coldtable/prod",
+    yes: bool = False,
     context: Annotated[Context, Parameter(parse=False)],
 ) -> int:
     """Verify that an archive holds the bytes that DynamoDB wrote, all of them.
@@ -73,6 +74,8 @@ def verify(
 
     `coldtable verify --archive ./copied --subset 5% --output json`
 
+    `coldtable verify orders --level drill --yes`
+
     Exit codes: 0; 3 if objects could not be read, or the verdict could not be noted; 4 if an
     increment joins on to nothing; 5 if anything is damaged or missing; 11 without the rights; 12
     if there is no such table or bucket.
@@ -88,7 +91,8 @@ def verify(
         settings name.
     level
         How deep to look: `manifest` (what manifests promise, and that it is there), `objects` (each
-        byte against its checksum), or `items` (each line, too).
+        byte against its checksum), `items` (each line, too), or `drill`: then the newest restore
+        point is restored and compared, as `coldtable drill TABLE` does it, with its rights.
     subset
         Read only a part of the objects: `5%` is another part each day, and all of them in 20 days;
         `3/20` is that part.
@@ -111,6 +115,8 @@ def verify(
         nothing. Default: note it if there is a catalog, or no --archive.
     parameter_path
         Where the settings are in SSM Parameter Store.
+    yes
+        Really do the drill; without it only its plan is shown.
     """
     from coldtable.ops.crew import Crew, cores_here
     from coldtable.ops.evidence import has_catalog
@@ -123,6 +129,9 @@ def verify(
     keys = dict(sorted((a.name, a.kind) for a in parse_key(key).attributes)) if key else None
     if cores is not None and cores < 1:
         raise UsageError("--cores must be at least 1")
+    drilled = level is Level.DRILL
+    if drilled and table is None:
+        raise UsageError("--level drill drills one table", hint="Name it: coldtable verify TABLE")
     place = (
         open_archive(context, archive)
         if archive
@@ -131,7 +140,7 @@ def verify(
     wanted = Wanted(
         where=place.shown + place.prefix,
         prefix=place.prefix,
-        level=level,
+        level=Level.ITEMS if drilled else level,
         state=state or _state_folder(),
         table=table,
         since=since_then,
@@ -146,13 +155,24 @@ def verify(
     )
     with _Shown(context) as shown:
         report = verify_archive(place.open, wanted, crew, now, shown)
-    answer(context, place, report)
     problem = problem_of(report, place, allow_gap=allow_gap)
-    if record or (record is None and (archive is None or has_catalog(place.store))):
+    drilled = drilled and problem is None
+    if not drilled:
+        answer(context, place, report)
+    if record is None:
+        record = archive is None or has_catalog(place.store)
+    if record:
         unnoted = _note(context, place, report, wanted)
         if unnoted and problem:
             context.note(unnoted.message)
         problem = problem or unnoted
+    if drilled and table:
+        from coldtable.cli.drill import drill_after
+        from coldtable.ops.drill_plan import DrillWish
+
+        schema = parse_key(key) if key else None
+        wish = DrillWish(table=table, key=schema, allow_gap=allow_gap, record=record)
+        drill_after(context, place, report, wish, really=yes)
     if problem:
         raise problem
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from coldtable.cli.archive import Place
@@ -18,8 +18,13 @@ _MOST_ROWS = 50
 _MOST_LINES = 20
 
 
-def answer(context: Context, place: Place, report: Report) -> None:
-    """Print the report: a row for each export, and a line for each thing that is wrong."""
+def answer(
+    context: Context, place: Place, report: Report, drill: Mapping[str, Any] | None = None
+) -> None:
+    """Print the report: a row for each export, and a line for each thing that is wrong.
+
+    In JSON ``drill`` is the part about the drill that followed.
+    """
     body = {
         "archive": place.shown + place.prefix,
         "level": str(report.level),
@@ -39,6 +44,7 @@ def answer(context: Context, place: Place, report: Report) -> None:
             }
             for u in report.unjoined
         ],
+        **({"drill": drill} if drill is not None else {}),
     }
 
     def table() -> None:

@@ -260,7 +260,7 @@ def outcome(drill: Drill) -> dict[str, Any]:
     return {
         "drillId": drill.drill_id,
         "moment": exact_iso(drill.moment),
-        "exports": [arn.rpartition("/")[2] for arn in drill.exports],
+        "exportIds": [arn.rpartition("/")[2] for arn in drill.exports],
         **drill.facts,
         "began": drill.began.isoformat(),
         "ended": drill.ended.isoformat() if drill.ended else None,

@@ -34,6 +34,11 @@ class Level(StrEnum):
         """Whether data files are read at all."""
         return self is not Level.MANIFEST
 
+    @property
+    def reads_items(self) -> bool:
+        """Whether each line is parsed and checked."""
+        return self in (Level.ITEMS, Level.DRILL)
+
 
 class Verdict(StrEnum):
     """What an export is worth.

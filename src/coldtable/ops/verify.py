@@ -28,7 +28,7 @@ from coldtable.core.verification import (
     judge_unfinished,
     unjoined,
 )
-from coldtable.errors import DamagedError, UsageError
+from coldtable.errors import DamagedError
 from coldtable.model import Table
 from coldtable.ops.archive import find_exports
 from coldtable.ops.checkpoint import Checkpoint
@@ -87,11 +87,6 @@ def verify_archive(
     Raises ``NotFound`` if there is no export of the table, and what keeps everything from being
     read (``AccessDenied``); all else is in the report.
     """
-    if wanted.level is Level.DRILL:
-        raise UsageError(
-            "verify --level drill does not exist yet",
-            hint="--level items reads every item; a drill restores them to a table",
-        )
     store = open_store()
     archive = find_exports(store, wanted.prefix)
     selected = _selected(archive.exports, wanted)
@@ -250,7 +245,7 @@ class _Run:
         return opened
 
     def _rules(self, opened: _Open, keys: Path) -> LineRules | None:
-        if self.wanted.level is not Level.ITEMS:
+        if not self.wanted.level.reads_items:
             return None
         export, manifest = opened.export, opened.export.manifest
         types = self._types_of(export.table)
