@@ -112,6 +112,10 @@ def test_only_what_is_needed(aws: EmbeddedAws, account: str, coldtable: Coldtabl
     done = coldtable(*words)
     assert done.code == 0, done.err
     assert done.json["itemCount"] == len(chained.recorded[second])
+    # What is made stays made when the copies have gone.
+    aws.advance(9 * 24 * HOUR, fire=False)
+    again = coldtable(*words)
+    assert (again.code, again.json["new"]) == (0, False), again.err
 
 
 def test_what_is_archived_is_not_damaged(archived: Archived, coldtable: Coldtable) -> None:

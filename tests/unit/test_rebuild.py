@@ -359,3 +359,19 @@ def test_a_window_that_was_lost_is_made_again_and_no_more() -> None:
     assert all(a.stop <= b.start for a, b in pairwise(windows)), windows
     assert night.timeline().gaps == ()
     assert night.timeline() == night.truth()
+
+
+@pytest.mark.parametrize("name", ["manifest-files.json", "manifest-summary.json"])
+def test_what_s3_has_archived_is_not_damaged(name: str) -> None:
+    """A list of files or a summary that S3 must bring back first keeps its export out of the
+    catalog, with the reason; nobody has seen a wrong byte."""
+    night = Night()
+    night.run(3 * HOUR)
+    lose_catalog(night)
+    keys = [key for key in night.aws.bucket.objects if key.endswith(name)]
+    night.aws.bucket.storage[keys[0]] = "DEEP_ARCHIVE"
+    report = rebuilt(night)
+    (left,) = (*report.unreadable, *report.tables[0].left)
+    assert left.why == "it is archived in DEEP_ARCHIVE: not read"
+    assert not left.damaged
+    assert all(not one.damaged for one in report.tables[0].left)

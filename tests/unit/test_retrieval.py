@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from coldtable.cli.app import main
+from coldtable.cli.context import Context
+from coldtable.cli.retrieval import Retrieval
 from coldtable.core.retrieval import (
     Asked,
     Need,
@@ -18,7 +21,7 @@ from coldtable.core.retrieval import (
     offer_of,
     offers,
 )
-from coldtable.errors import Archived, NotCovered, Retrieving, UsageError
+from coldtable.errors import AccessDenied, Archived, NotCovered, Retrieving, UsageError
 from coldtable.model_restore import Copy, Stored, Way
 from coldtable.ops.archive import find_exports
 from coldtable.ops.retrieve import Gate, Notes, ask
@@ -278,6 +281,97 @@ def test_manifests_that_nobody_can_read() -> None:
     here.archive.full(NOON + 2 * HOURS, [b'{"Item":{"pk":{"S":"p"}}}'])
     here.freeze(summaries[0].rpartition("/")[0])
     assert here.plan().source.moment == NOON + 2 * HOURS
+
+
+# The command's part
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--retrieve-days 3", "--retrieve-days goes with --retrieve"),
+        ("--retrieve bulk --retrieve-days 0", "--retrieve-days must be at least 1"),
+        ("--retrieve soon", "soon"),
+    ],
+)
+def test_wrong_words(capsys: pytest.CaptureFixture[str], words: str, said: str) -> None:
+    """Before AWS is asked for anything."""
+    for command in (
+        "restore orders --at latest --to copy",
+        "materialize orders --at latest --to f",
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main([*command.split(), *words.split()])
+        assert caught.value.code == 2
+        assert said in capsys.readouterr().err
+
+
+def retrieval(here: Cold, asked: Asked | None, **changes: Any) -> Retrieval:
+    notes = Notes(store=FakeObjects(here.notes, piece=100), prefix="", table="orders")
+    made = Retrieval(
+        context=Context(), schema="s", retriever=here.retriever, notes=notes, asked=asked, yes=True
+    )
+    return replace(made, **changes)
+
+
+BULK = Asked(tier=Tier.BULK)
+
+
+def test_asked_by_a_command() -> None:
+    """It asks, notes when it should be there and ends with that; asked by nobody, it only says
+    so; when all is there, it is the plan."""
+    here = Cold()
+    here.freeze("/data/")
+    with pytest.raises(Archived) as caught:
+        retrieval(here, None).plan(here.plan)
+    assert not isinstance(caught.value, Retrieving)
+    assert retrieval(here, BULK, yes=False).plan(here.plan) is None
+    assert not here.retriever.asked
+    with pytest.raises(Retrieving, match="not yet ready, ready about 20"):
+        retrieval(here, BULK).plan(here.plan)
+    assert here.retriever.asked
+    with pytest.raises(Retrieving, match="not yet ready, ready about 20"):
+        retrieval(here, None).plan(here.plan)
+    here.retriever.pass_time(13 * HOURS)
+    assert retrieval(here, None).plan(here.plan) is not None
+
+
+def test_a_note_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever may not write is told so, and the copies are asked for all the same: later nobody
+    can say when they are there, but how long it takes at the most."""
+
+    class ReadOnly(FakeObjects):
+        def put(self, key: str, body: bytes) -> None:  # noqa: ARG002
+            raise AccessDenied("no", action="s3:PutObject")
+
+    here = Cold()
+    here.freeze("/data/")
+    notes = Notes(store=ReadOnly({}), prefix="", table="orders")
+    with pytest.raises(Retrieving, match="within 48 hours of when it was asked for"):
+        retrieval(here, BULK, notes=notes).plan(here.plan)
+    assert here.retriever.asked
+    assert "could not be noted" in capsys.readouterr().err
+
+
+def test_copies_that_go_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    """A copy that goes within a day is asked to stay, if that is allowed; else it is said."""
+    here = Cold()
+    keys = here.freeze("/data/")
+    here.retriever.now = datetime.now(UTC)
+    ask(here.retriever, here.refused().archived, replace(BULK, days=1), lambda _: None)
+    here.retriever.pass_time(13 * HOURS)
+    need = here.plan().need
+    here.retriever.asked.clear()
+    retrieval(here, None).keep(replace(need, copied=tuple(soon(one) for one in need.copied)))
+    assert not here.retriever.asked
+    assert "with --retrieve and --yes they stay longer" in capsys.readouterr().err
+    retrieval(here, BULK).keep(replace(need, copied=tuple(soon(one) for one in need.copied)))
+    assert {key for key, _, _ in here.retriever.asked} == set(keys)
+    retrieval(here, BULK).keep(Need())
+
+
+def soon(found: Stored) -> Stored:
+    return found._replace(copy=Copy(datetime.now(UTC) + HOURS))
 
 
 # What is noted

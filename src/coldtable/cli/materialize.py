@@ -100,10 +100,11 @@ def materialize(
     parameter_path
         Where the settings are in SSM Parameter Store.
     """
+    from coldtable.ops.materialize import is_made, plan_materialize
     from coldtable.ops.materialize import materialize as write_export
-    from coldtable.ops.materialize import plan_materialize
 
     instant, bounds = parse_instant(at), limits(memory)
+    asked = parse_asked(retrieve, retrieve_days)
     target, shown = _target(context, to)
     place = (
         open_archive(context, archive)
@@ -119,7 +120,7 @@ def materialize(
         schema=SCHEMA,
         retriever=place.open.retriever(),
         notes=Notes(store=target.store, prefix=f"{target.prefix}/".lstrip("/"), table=table),
-        asked=parse_asked(retrieve, retrieve_days),
+        asked=asked,
         yes=yes and not dry_run,
     )
     gate = Gate(store=store, archive=found, retriever=retrieval.retriever)
@@ -130,7 +131,9 @@ def materialize(
             instant,
             lambda found: found.moment,
         )
-        return plan, gate.admit((plan.base, *plan.increments))
+        # What is there already was made from copies that may have gone since.
+        done = bool(found.cold) and is_made(plan, target)
+        return plan, Need() if done else gate.admit((plan.base, *plan.increments))
 
     if (made_plan := retrieval.plan(planned)) is None:
         return 0

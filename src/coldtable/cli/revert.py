@@ -96,6 +96,7 @@ def revert(
         Where the settings are in SSM Parameter Store; only for their bucket.
     """
     start, stop = parse_instant(from_), parse_instant(to)
+    asked = parse_asked(retrieve, retrieve_days)
     if start is None:
         raise UsageError("--from latest makes no sense", hint="Name the instant to go back to")
     if stop is not None and stop <= start:
@@ -114,7 +115,7 @@ def revert(
         schema=SCHEMA,
         retriever=windows.retriever,
         notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=table),
-        asked=parse_asked(retrieve, retrieve_days),
+        asked=asked,
         yes=yes and not dry_run,
     )
     with _shown(context) as show:

@@ -210,7 +210,8 @@ def refusal(need: Need, days: int = DEFAULT_DAYS) -> Archived:
         ]
         error = Archived(
             "\n  ".join(lines),
-            hint="Add --retrieve bulk, standard or expedited, and --yes; nothing was done",
+            hint="coldtable restore, revert and materialize ask for it with --retrieve bulk (or "
+            "standard, or expedited) and --yes. Nothing was done",
         )
     else:
         error = still_coming(need, None)

@@ -81,6 +81,11 @@ def plan_materialize(
         return plan_restore(exports, at, allow_gap=allow_gap)
 
 
+def is_made(plan: RestorePlan, to: Destination) -> bool:
+    """Whether the export is there already, so that nothing must be read for it."""
+    return _finished(to, to.folder(made_id(plan))) is not None
+
+
 def materialize(
     plan: RestorePlan,
     store: ObjectStore,

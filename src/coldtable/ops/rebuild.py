@@ -213,7 +213,10 @@ class _Work:
             self._add(found.attempt, found, body("verified", self._now, **proof_fields(found)))
         under_way = tuple(self._under_way())
         left += [
-            replace(_left(export, why), damaged=not self._desk.replaces(export))
+            replace(
+                _left(export, why),
+                damaged=not (self._desk.replaces(export) or survey.is_archived(export)),
+            )
             for export, why in broken
         ]
         return TableRebuilt(

@@ -69,6 +69,11 @@ class Survey:
         """The export with its files; it was read without an error before."""
         return self._lists.get(export.summary_key) or load_files(self.store, export)
 
+    def is_archived(self, export: ArchivedExport) -> bool:
+        """Whether S3 must bring its list of files back before anybody can tell what it is."""
+        problem = self.broken.get(export.summary_key)
+        return problem is not None and problem.fault is Fault.ARCHIVED
+
     def _load_all(
         self, exports: Iterable[ArchivedExport]
     ) -> Iterator[tuple[ArchivedExport, ArchivedExport | Problem]]:
