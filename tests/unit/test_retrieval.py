@@ -165,6 +165,17 @@ def test_a_warm_archive_is_not_looked_at() -> None:
     assert here.plan().need == Need()
 
 
+def test_only_cold_folders_are_listed_again() -> None:
+    """The folder that all increments share may hold a million objects: it is listed once more only
+    if the listing has shown another class in it."""
+    here = Cold()
+    base = {k for k in here.freeze("/data/") if not k.startswith("AWSDynamoDB/data/")}
+    for key in set(here.storage) - base:
+        del here.storage[key]
+    assert {one.key for one in here.refused().archived} == base
+    assert not any(prefix.startswith("AWSDynamoDB/data") for prefix in here.retriever.listed)
+
+
 @pytest.mark.parametrize("way", [Way.IMPORT, Way.WRITE])
 def test_both_ways_stop(way: Way) -> None:
     """ImportTable reads archived objects no more than we do: either way is refused before anything
@@ -183,6 +194,7 @@ def test_only_what_the_plan_reads() -> None:
     every = set(here.freeze("/data/"))
     shared = {key for key in every if key.startswith("AWSDynamoDB/data/")}
     assert {one.key for one in here.refused(at=NOON).archived} == every - shared
+    assert not any(prefix.startswith("AWSDynamoDB/data") for prefix in here.retriever.listed)
     assert {one.key for one in here.refused().archived} == every
 
 

@@ -17,13 +17,15 @@ _TIERS = ("ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
 class FakeRetriever:
     """Implements ``ports_restore.Retriever`` over a ``FakeObjects``, which it lets be read.
 
-    ``asked`` are the requests, each with its tier and days; ``takes`` is how long a copy is made.
+    ``asked`` are the requests, each with its tier and days, ``listed`` and ``looked`` what was
+    listed and looked at; ``takes`` is how long a copy is made.
     """
 
     bucket: FakeObjects
     now: datetime
     takes: timedelta = timedelta(hours=12)
     asked: list[tuple[str, str, int]] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
     _copies: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)
 
@@ -40,6 +42,7 @@ class FakeRetriever:
 
     def objects(self, prefix: str) -> Iterator[Stored]:
         """See ``ports_restore.Retriever.objects``."""
+        self.listed.append(prefix)
         for key, size, storage in self.bucket.entries(prefix):
             hidden = storage in _TIERS
             copy = None if hidden else self._copy(key)
