@@ -35,12 +35,14 @@ class Slot:
 class Outcome(StrEnum):
     """How an attempt ended. Damaged: AWS completed it, and what lies in the bucket is not whole.
 
-    Expired: it was verified, and its objects are being removed; removed: they are gone.
+    Expired: it was verified, and its objects are being removed; removed: they are gone. Cleared: it
+    was damaged, and its objects are gone.
     """
 
     VERIFIED = "verified"
     FAILED = "failed"
     DAMAGED = "damaged"
+    CLEARED = "cleared"
     EXPIRED = "expired"
     REMOVED = "removed"
 
@@ -69,7 +71,7 @@ class Attempt:
     @property
     def spoilt(self) -> bool:
         """Ended without an export that counts."""
-        return self.outcome in (Outcome.FAILED, Outcome.DAMAGED)
+        return self.outcome in (Outcome.FAILED, Outcome.DAMAGED, Outcome.CLEARED)
 
     @property
     def expired(self) -> bool:

@@ -60,7 +60,8 @@ class Retention:
     """Which verified exports of a table are kept; ``core.retention`` says what the rules mean.
 
     A rule of zero keeps nothing of its own; without any rule everything is kept. ``zone`` tells
-    where days begin.
+    where days begin. ``gone`` is after how long nothing of a table that is gone is kept; zero for
+    never.
     """
 
     within: timedelta = timedelta()
@@ -69,6 +70,7 @@ class Retention:
     monthly: int = 0
     yearly: int = 0
     minimum: int = 1
+    gone: timedelta = timedelta()
     zone: tzinfo = UTC
 
     @property

@@ -172,3 +172,76 @@ def test_what_s3_protects(moving: EmbeddedAws, account: str, coldtable: Coldtabl
     assert gone.code == 0, gone.err
     assert f"Bucket {here.bucket} keeps versions" in gone.err
     assert len(here.timeline("orders").chains) == 1
+
+
+def test_a_table_that_was_deleted(moving: EmbeddedAws, account: str, coldtable: Coldtable) -> None:
+    """It keeps its last state for ever; with keep_gone_days until other tables' exports are so far
+    ahead, and DynamoDB says that it is gone. One that is only not exported any more stays."""
+    here = Installed(moving, account)
+    here.coldtable = coldtable
+    gone = {"tables": ["orders", "users", "carts"], "every_minutes": 1440, "full_every_days": 1}
+    here.configure(here.bucket, keep_daily=1, **gone)
+    for name in ("orders", "users", "carts"):
+        here.create(name, every=DAY, full_every=DAY, rpo=2 * DAY)
+    here.run(2 * DAY, DAY)
+    here.finish()
+    del here.policies["orders"], here.policies["carts"]
+    here.dynamodb.delete_table(TableName="orders")
+    here.run(4 * DAY, DAY)
+    here.finish()
+    kept = here.run_command("expire", "orders", "--yes", "--output", "json").json["tables"][0]
+    assert [c["keep"] for c in kept["chains"]][-1:] == [True]
+    here.configure(here.bucket, keep_daily=1, keep_gone_days=2, **gone)
+    planned = here.run_command("expire")
+    assert planned.code == 0, planned.err
+    assert "orders (gone)  remove" in planned.out
+    assert "the table is gone, and other tables' exports reach" in planned.out
+    assert "carts (gone)" not in planned.out
+    removed = here.run_command("expire", "--yes", "--output", "json").json["tables"]
+    by_name = {t["tableName"]: t for t in removed}
+    assert by_name["orders"]["gone"]
+    assert not any(c["keep"] for c in by_name["orders"]["chains"])
+    assert by_name["carts"]["chains"][-1]["keep"]
+    assert by_name["users"]["chains"][-1]["keep"]
+    assert not any("/orders/" in key for key in here.data(here.bucket))
+    assert any("/carts/" in key for key in here.data(here.bucket))
+
+
+def test_what_failed_and_what_is_damaged(
+    moving: EmbeddedAws, account: str, coldtable: Coldtable
+) -> None:
+    """What an export that AWS failed has left behind is an orphan, listed and removed with
+    --orphans; a damaged one goes without any rule once the tick has made it again."""
+    here = Installed(moving, account)
+    here.coldtable = coldtable
+    here.configure(here.bucket)
+    here.create("orders", every=QUARTER, full_every=20 * DAY, rpo=DAY)
+    here.run(QUARTER, QUARTER)
+    here.aws.fault(fail={"code": "S3NoSuchBucket", "message": "gone", "after_files": 2})
+    here.run(2 * QUARTER, QUARTER)
+    here.aws.fault(damage={"how": "missing"})
+    here.run(3 * QUARTER, QUARTER)
+    here.finish()
+    here.aws.advance(9 * DAY)
+    (table,) = here.run_command("expire", "--output", "json").json["tables"]
+    (single,) = table["singles"]
+    assert (single["damaged"], single["keep"]) == (True, False)
+    assert single["reasons"][0].startswith("damaged, and replaced by export ")
+    planned = here.run_command("expire", "--orphans")
+    assert "damaged, and replaced by export " in planned.out
+    assert "the catalog says failed: S3NoSuchBucket" in planned.out
+    before = here.timeline("orders")
+    done = here.run_command("expire", "--orphans", "--yes")
+    assert done.code == 0, done.err
+    assert "Removed: 1 exports, 1 leftovers" in done.out
+    assert here.timeline("orders") == before == here.truth("orders")
+    left = {part for key in here.data(here.bucket) for part in key.split("/")}
+    known = {p.export_id for w in here.ledger("orders").bases for p in w.attempts}
+    assert single["exportId"] not in left
+    assert known <= left
+    again = here.run_command("expire", "--orphans", "--yes")
+    assert "Nothing is to be removed" in again.err
+    told = here.run_command("report", "orders", "--since", "2020-01-01", "--output", "json").json
+    (gone,) = told["tables"][0]["expirations"]
+    assert gone["exportId"] == single["exportId"]
+    assert gone["reason"] == single["reasons"][0]

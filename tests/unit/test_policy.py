@@ -212,6 +212,7 @@ def test_each_value_keeps_its_origin() -> None:
         "keep_monthly": "default",
         "keep_yearly": "default",
         "keep_minimum": "default",
+        "keep_gone_days": "default",
         "enabled": "default",
         "rpo_minutes": "default: 2 x every_minutes + 60",
     }

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from coldtable.core.retention import Decision, Piece, decide, gather
+from coldtable.core.retention import Decision, Gone, Piece, decide, gather, retention_text
 from coldtable.model_archive import Hold
 from coldtable.model_policy import Retention
 from tests.unit.keeping import DAY, HOUR, chain, day, full, snapshots, window
@@ -35,6 +35,7 @@ class Case:
     holds: Sequence[Hold] = ()
     wanted: Sequence[datetime] = ()
     now: datetime = NOW
+    gone: Gone | None = None
 
 
 def held(number: int = 1, moment: datetime | None = None, export_id: str | None = None) -> Hold:
@@ -190,6 +191,59 @@ CASES = [
         keep   11-25T03 11-25T03 0 newest; within 1 days
         """,
     ),
+    Case(
+        name="a table that is gone is kept by its own moments for ever, unless somebody says",
+        pieces=THREE,
+        keep=Retention(monthly=2),
+        gone=Gone(length=4000 * DAY),
+        says="""
+        remove 09-25T03 10-25T03 30 no rule keeps it
+        keep   10-25T03 11-24T03 30 monthly 2026-10
+        keep   11-24T03 11-25T03 1 newest; monthly 2026-11
+        """,
+    ),
+    Case(
+        name="a table that is gone is kept by the rules until its days are over",
+        pieces=THREE,
+        keep=Retention(monthly=2, gone=365 * DAY),
+        gone=Gone(length=365 * DAY),
+        says="""
+        remove 09-25T03 10-25T03 30 no rule keeps it
+        keep   10-25T03 11-24T03 30 monthly 2026-10
+        keep   11-24T03 11-25T03 1 newest; monthly 2026-11
+        """,
+    ),
+    Case(
+        name="afterwards nothing of it is kept but what is held",
+        pieces=THREE,
+        keep=Retention(monthly=2, minimum=3, gone=365 * DAY),
+        gone=Gone(length=366 * DAY),
+        holds=[held(moment=day("2026-10-01T17"))],
+        says="""
+        keep   09-25T03 10-25T03 30 held: case 7
+        remove 10-25T03 11-24T03 30 the table is gone, and other tables' exports reach 366 days further
+        remove 11-24T03 11-25T03 1 the table is gone, and other tables' exports reach 366 days further
+        """,
+    ),
+    Case(
+        name="its days alone are a rule, and only about tables that are gone",
+        pieces=MONTH[-2:],
+        keep=Retention(gone=365 * DAY),
+        says="""
+        keep   11-24T03 11-24T03 0 no retention is set
+        keep   11-25T03 11-25T03 0 no retention is set
+        """,
+    ),
+    Case(
+        name="nothing of a table that is gone goes while a clock is wrong",
+        pieces=MONTH[-1:],
+        keep=Retention(gone=365 * DAY),
+        gone=Gone(length=366 * DAY),
+        now=day("2026-11-24T12"),
+        says="""
+        keep   11-25T03 11-25T03 0 the archive reaches to 2026-11-25T03:00:00Z, and it is 2026-11-24T12:00:00Z: a clock is wrong
+        """,
+    ),
 ]
 
 
@@ -206,7 +260,24 @@ def test_what_is_kept_and_why(case: Case) -> None:
     """Each case gives its table, word for word."""
     units = gather(case.pieces, case.wanted).units
     expected = "\n".join(line.strip() for line in case.says.strip().splitlines())
-    assert said(decide(units, case.keep, case.holds, case.now)) == expected
+    assert said(decide(units, case.keep, case.holds, case.now, case.gone)) == expected
+
+
+@pytest.mark.parametrize(
+    ("keep", "text"),
+    [
+        (NONE, "everything is kept"),
+        (Retention(gone=9 * DAY), "everything is kept; nothing of a table gone for 9 days"),
+        (
+            Retention(within=35 * DAY, monthly=12, minimum=2, gone=9 * DAY),
+            "within 35 days, 12 monthly, and at least the newest 2; nothing of a table gone for "
+            "9 days",
+        ),
+    ],
+)
+def test_the_rules_in_words(keep: Retention, text: str) -> None:
+    """As the evidence report says them."""
+    assert retention_text(keep) == text
 
 
 def test_nothing_is_nothing() -> None:

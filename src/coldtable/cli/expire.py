@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -15,9 +15,12 @@ from coldtable.cli.keeping import Bucket, Kept, open_kept
 from coldtable.core.amounts import size_text
 from coldtable.core.policy import retention_for
 from coldtable.core.request import exact_iso
-from coldtable.core.retention import Decision
+from coldtable.core.retention import Decision, Piece
+from coldtable.core.spares import Spare
 from coldtable.errors import ColdtableError, PartialError
+from coldtable.model import Table
 from coldtable.ops.expire import Expired, Ground, TableExpiry, expire, plan_expiry, problems
+from coldtable.ops.gone import find_gone, reach
 from coldtable.ops.orphans import Orphan, find_orphans, remove_orphan
 
 SCHEMA = "coldtable.expire/1"
@@ -54,9 +57,9 @@ def run_expire(
     """Remove the exports that no retention rule keeps, by whole chains.
 
     Prints what it keeps and what it removes, each with its reasons, and stops there; with --yes it
-    removes. The rules are the `keep_…` fields of a policy; without any, everything is kept. Never
-    removed is what is held, the newest chains, what is not verified, what S3 Object Lock protects,
-    and anything at all while a clock seems wrong.
+    removes. The rules are the `keep_…` fields of a policy; without any, every whole export is kept.
+    Never removed is what is held, the newest chains, what S3 Object Lock protects, and anything at
+    all while a clock seems wrong. A damaged export goes once another one stands in for it.
 
     Examples:
 
@@ -72,8 +75,8 @@ def run_expire(
 
     IAM: `ssm:GetParametersByPath`; on the bucket `s3:ListBucket`, `s3:GetObject`,
     `s3:GetBucketVersioning`, `s3:GetBucketObjectLockConfiguration`; with Object Lock also
-    `s3:GetObjectRetention` and `s3:GetObjectLegalHold`; with --yes `s3:DeleteObject`, and
-    `s3:PutObject` below `coldtable/`.
+    `s3:GetObjectRetention` and `s3:GetObjectLegalHold`; with `keep_gone_days`
+    `dynamodb:DescribeTable`; with --yes `s3:DeleteObject`, and `s3:PutObject` below `coldtable/`.
 
     Parameters
     ----------
@@ -85,9 +88,12 @@ def run_expire(
     parameter_path
         Where the settings are in SSM Parameter Store.
     """
+    from coldtable.aws.exporter import DynamoDbExporter
+
     now = datetime.now(UTC)
     kept = open_kept(context, parameter_path)
-    work = _plan(kept, tables, now, orphans=orphans)
+    exporter = DynamoDbExporter(context.session.client("dynamodb"))
+    work = _plan(kept, tables, now, exporter.table, orphans=orphans)
     if yes:
         _carry_out(work, now, context)
     context.answer(SCHEMA, _body(work, yes=yes), lambda: _print(work))
@@ -97,19 +103,30 @@ def run_expire(
     return 0
 
 
-def _plan(kept: Kept, tables: tuple[str, ...], now: datetime, *, orphans: bool) -> _Work:
+def _plan(
+    kept: Kept,
+    tables: tuple[str, ...],
+    now: datetime,
+    ask: Callable[[str], Table],
+    *,
+    orphans: bool,
+) -> _Work:
     work = _Work()
+    until = reach((shelf for bucket in kept.buckets for shelf in bucket.shelves), now)
     for bucket, shelf in kept.chosen(tables):
         retention = retention_for(kept.configuration, shelf.home.name)
         ground = Ground(store=bucket.store, vault=bucket.vault, now=now)
-        work.plans.append((bucket, plan_expiry(shelf, retention, ground)))
+        gone = find_gone(shelf, retention, until, ask)
+        work.plans.append((bucket, plan_expiry(shelf, retention, ground, gone=gone)))
     for bucket in kept.buckets if orphans else ():
+        lost = any(h.rebuilt for b, p in work.plans if b is bucket for h in p.holds)
         mine = [s for s in bucket.shelves if not tables or s.home.name in tables]
         attempts = [attempt for shelf in mine for _, attempt in shelf.attempts]
         # What is on its way out is finished by its own table's plan.
         leaving = {p.attempt.export_id or "" for s in bucket.shelves for p in s.leaving}
         running = {export_id for s in bucket.shelves for export_id in s.running}
-        found = find_orphans(bucket.store, attempts, now, leaving | running, only=bool(tables))
+        only = lost or bool(tables)
+        found = find_orphans(bucket.store, attempts, now, leaving | running, only=only)
         work.orphans += [(bucket, orphan) for orphan in found]
     return work
 
@@ -197,9 +214,22 @@ def _table_body(bucket: Bucket, plan: TableExpiry) -> dict[str, Any]:
                 "from": exact_iso(decision.unit.start),
                 "to": exact_iso(decision.unit.end),
                 "exportIds": [p.attempt.export_id for p in decision.unit.pieces],
-                "bytes": _size(plan, decision),
+                "bytes": _size(plan, decision.keep, decision.unit.pieces),
             }
             for decision in plan.decisions
+        ],
+        "gone": plan.gone,
+        "singles": [
+            {
+                "keep": spare.keep,
+                "reasons": list(spare.reasons),
+                "damaged": spare.damaged,
+                "exportId": spare.piece.attempt.export_id,
+                "from": exact_iso(spare.piece.start),
+                "to": exact_iso(spare.piece.stop),
+                "bytes": _size(plan, spare.keep, [spare.piece]),
+            }
+            for spare in plan.spares
         ],
         "unjoined": [piece.attempt.export_id for piece in plan.loose],
         "leaving": [removal.piece.attempt.export_id for removal in plan.leaving],
@@ -207,9 +237,9 @@ def _table_body(bucket: Bucket, plan: TableExpiry) -> dict[str, Any]:
     }
 
 
-def _size(plan: TableExpiry, decision: Decision) -> int | None:
-    """The bytes of a chain that goes; of one that stays nobody has looked."""
-    return None if decision.keep else sum(r.size for r in plan.removals_of(decision.unit))
+def _size(plan: TableExpiry, keep: bool, pieces: Sequence[Piece]) -> int | None:
+    """The bytes of what goes; of what stays nobody has looked."""
+    return None if keep else sum(r.size for r in plan.removals_of(pieces))
 
 
 def _print(work: _Work) -> None:
@@ -226,27 +256,34 @@ def _print(work: _Work) -> None:
         sys.stdout.write(f"To be freed: {size_text(work.size)}\n")
 
 
-def _rows(plan: TableExpiry) -> Sequence[Sequence[str]]:
-    name = plan.shelf.home.name
-    rows = []
+def _rows(plan: TableExpiry) -> Iterator[Sequence[str]]:
+    name = plan.shelf.home.name + (" (gone)" if plan.gone else "")
+
+    def row(
+        pieces: Sequence[Piece], start: datetime, stop: datetime, one: Decision | Spare
+    ) -> Sequence[str]:
+        size = _size(plan, one.keep, pieces)
+        return [
+            name,
+            "keep" if one.keep else "remove",
+            exact_iso(start),
+            exact_iso(stop),
+            str(len(pieces)),
+            "" if size is None else size_text(size),
+            "; ".join(one.reasons),
+        ]
+
     for decision in plan.decisions:
-        unit, size = decision.unit, _size(plan, decision)
-        rows.append(
-            [
-                name,
-                "keep" if decision.keep else "remove",
-                exact_iso(unit.start),
-                exact_iso(unit.end),
-                str(len(unit.pieces)),
-                "" if size is None else size_text(size),
-                "; ".join(decision.reasons),
-            ]
-        )
-    if plan.loose:
-        why = "no full export that is here leads to them; not touched"
-        rows.append([name, "keep", "", "", str(len(plan.loose)), "", why])
+        unit = decision.unit
+        yield row(unit.pieces, unit.start, unit.end, decision)
+    alike: dict[tuple[object, ...], list[Spare]] = {}
+    for spare in plan.spares:
+        alike.setdefault((spare.damaged, spare.keep, spare.reasons), []).append(spare)
+    for spares in alike.values():
+        pieces = [spare.piece for spare in spares]
+        first, last = min(p.start for p in pieces), max(p.stop for p in pieces)
+        yield row(pieces, first, last, spares[0])
     if plan.leaving:
         size = sum(r.size for r in plan.leaving)
         why = "noted as expired by a run that was interrupted"
-        rows.append([name, "remove", "", "", str(len(plan.leaving)), size_text(size), why])
-    return rows
+        yield [name, "remove", "", "", str(len(plan.leaving)), size_text(size), why]

@@ -33,9 +33,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 _PROGRESS = {
     Outcome.FAILED: 2,
     Outcome.DAMAGED: 2,
-    Outcome.VERIFIED: 3,
-    Outcome.EXPIRED: 4,
-    Outcome.REMOVED: 5,
+    Outcome.CLEARED: 3,
+    Outcome.VERIFIED: 4,
+    Outcome.EXPIRED: 5,
+    Outcome.REMOVED: 6,
 }
 
 

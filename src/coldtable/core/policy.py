@@ -125,6 +125,7 @@ def retention_for(configuration: Configuration, table: str) -> Retention:
         monthly=_number(values, "keep_monthly"),
         yearly=_number(values, "keep_yearly"),
         minimum=_number(values, "keep_minimum"),
+        gone=timedelta(days=_number(values, "keep_gone_days")),
         zone=configuration.rule.zone,
     )
 

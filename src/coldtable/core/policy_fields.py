@@ -188,6 +188,16 @@ FIELDS = (
         highest=10000,
     ),
     Field(
+        "keep_gone_days",
+        "whole",
+        "retention: after how many days nothing of a table that was deleted is kept; counted from "
+        "its last restore point to the newest one of any table",
+        "0: never, the rules go on keeping what they keep",
+        value=0,
+        lowest=0,
+        highest=36500,
+    ),
+    Field(
         "enabled",
         "flag",
         "`false` pauses: nothing new is exported (`coldtable pause` and `resume` write it)",

@@ -32,7 +32,7 @@ SCHEMA = "coldtable.record/1"
 # Milliseconds only of a full export whose moment nobody chose, so never of one of ours [REAL-G].
 _TIME = r"\d{8}T\d{6}(?:\.\d{3})?Z"
 _ATTEMPT = (
-    r"a(?P<attempt>\d+)\.(?P<state>intent|started|verified|failed|damaged|expired|removed)"
+    r"a(?P<attempt>\d+)\.(?P<state>intent|started|verified|failed|damaged|cleared|expired|removed)"
     rf"(?:\.(?P<until>{_TIME})\.(?P<export>[\w-]+)(?:\.(?P<ended>{_TIME})\.(?P<code>\w+))?)?"
 )
 _LOG_NAME = re.compile(

@@ -145,6 +145,8 @@ def _sections(table: TableEvidence) -> Iterator[_Section]:
 
 
 _STATES = ("verified", "failed", "damaged")
+# What an export was, before it was removed.
+_BEFORE = {"expired": "verified", "removed": "verified", "cleared": "damaged"}
 # It follows from the verifications.
 _BAD = "Known to be bad"
 
@@ -160,7 +162,7 @@ def _months(
     for export in exports:
         month = counts.setdefault(str(export["to"])[:7], Counter())
         # What has expired since was verified, and another list says that it is gone.
-        state = "verified" if export["state"] in ("expired", "removed") else export["state"]
+        state = _BEFORE.get(export["state"], export["state"])
         state = "damaged" if export["bad"] else state
         month[state if state in states else "other"] += 1
         month["items"] += export["items"] or 0

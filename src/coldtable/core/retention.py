@@ -48,6 +48,12 @@ class Piece:
         """Whether it holds the whole table."""
         return not isinstance(self.attempt.span, Window)
 
+    def is_held_by(self, hold: Hold) -> bool:
+        """Whether the hold is about all of the table, an instant of this export, or itself."""
+        if hold.export_id is not None:
+            return self.attempt.export_id == hold.export_id
+        return hold.moment is None or self.start <= hold.moment <= self.stop
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
@@ -88,6 +94,25 @@ class Decision:
     unit: Unit
     keep: bool
     reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """That a table is gone, and for how long the archive has gone on after its last restore point.
+
+    That is the archive's time, too: how far the exports of any table reach.
+    """
+
+    length: timedelta
+
+    @property
+    def text(self) -> str:
+        """Why all of it goes."""
+        return f"the table is gone, and other tables' exports reach {self.length.days} days further"
+
+    def is_over(self, retention: Retention) -> bool:
+        """Whether nothing of it is to be kept any more."""
+        return bool(retention.gone) and self.length > retention.gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,22 +167,27 @@ def gather(pieces: Iterable[Piece], wanted: Iterable[datetime] = ()) -> Units:
 
 
 def decide(
-    units: Sequence[Unit], retention: Retention, holds: Sequence[Hold], now: datetime
+    units: Sequence[Unit],
+    retention: Retention,
+    holds: Sequence[Hold],
+    now: datetime,
+    gone: Gone | None = None,
 ) -> tuple[Decision, ...]:
     """Keep or remove, for each unit, in the same order.
 
     Nothing is removed while no rule is set, while any restore point lies after ``now`` (one of
     the two clocks is wrong), or of the ``minimum`` newest units; so what is removed has a newer
-    verified one after it. More to keep never removes more.
+    verified one after it. More to keep never removes more. Only of a table that is ``gone`` for
+    longer than its retention says all of it goes, but what is held.
     """
     if not units:
         return ()
+    if why := wrong_clock([unit.end for unit in units], now):
+        return _all(units, why, holds)
+    if gone and gone.is_over(retention):
+        return tuple(_released(unit, gone, holds) for unit in units)
     if not retention.is_set:
         return _all(units, "no retention is set", holds)
-    newest = max(unit.end for unit in units)
-    if newest > now:
-        why = f"the archive reaches to {iso_z(newest)}, and it is {iso_z(now)}: a clock is wrong"
-        return _all(units, why, holds)
     reasons: dict[int, list[str]] = {n: [] for n in range(len(units))}
     for rule in (_minimum, _within, _periods, _growth):
         for number, why in rule(units, retention):
@@ -172,20 +202,34 @@ def decide(
     )
 
 
+def wrong_clock(points: Iterable[datetime], now: datetime) -> str:
+    """Why nothing may be removed, if any of these restore points has not come yet."""
+    newest = max(points, default=now)
+    if newest <= now:
+        return ""
+    return f"the archive reaches to {iso_z(newest)}, and it is {iso_z(now)}: a clock is wrong"
+
+
 def retention_text(retention: Retention) -> str:
     """The rules in words."""
+    end = f"; nothing of a table gone for {retention.gone.days} days" if retention.gone else ""
     if not retention.is_set:
-        return "everything is kept"
+        return f"everything is kept{end}"
     counts = ("daily", "weekly", "monthly", "yearly")
     rules = [f"within {retention.within.days} days"] if retention.within else []
     rules += [f"{getattr(retention, name)} {name}" for name in counts if getattr(retention, name)]
-    return f"{', '.join(rules)}, and at least the newest {retention.minimum}"
+    return f"{', '.join(rules)}, and at least the newest {retention.minimum}{end}"
 
 
 def _all(units: Sequence[Unit], why: str, holds: Sequence[Hold]) -> tuple[Decision, ...]:
     return tuple(
         Decision(unit=unit, keep=True, reasons=(why, *_held(unit, holds))) for unit in units
     )
+
+
+def _released(unit: Unit, gone: Gone, holds: Sequence[Hold]) -> Decision:
+    held = tuple(_held(unit, holds))
+    return Decision(unit=unit, keep=bool(held), reasons=held or (gone.text,))
 
 
 def _held(unit: Unit, holds: Sequence[Hold]) -> Iterator[str]:

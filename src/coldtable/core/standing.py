@@ -104,7 +104,9 @@ def standing(ledger: Ledger, troubled: Sequence[str], policy: Policy, now: datet
 
 def is_troubled(name: str) -> bool:
     """Whether it is the name of a record of an attempt that ended badly, or of a gap."""
-    return ".failed." in name or ".damaged." in name or name.endswith(".gap.json")
+    return any(f".{state}." in name for state in ("failed", "damaged", "cleared")) or name.endswith(
+        ".gap.json"
+    )
 
 
 def _is_stale(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from coldtable.core.archive import EXPORT_ID, ROOT, SUMMARY, Unfinished
 from coldtable.core.records import ROOT as CATALOG
 from coldtable.errors import ColdtableError
-from coldtable.model_archive import Attempt
+from coldtable.model_archive import Attempt, Outcome
 from coldtable.ports import ObjectStore
 
 # No export that was heard of takes a day [QUIRKS, REAL-G]; there is no promise.
@@ -53,7 +53,8 @@ def find_orphans(
     """The leftovers in a bucket: one listing of all of it.
 
     ``attempts`` are what the catalog knows. What is in flight, began within a week, or has its id
-    among ``spared`` is none; with ``only`` what the catalog does not know is none, either.
+    among ``spared`` is none, nor is what was verified or damaged: an export that has lost its
+    summary is nothing that failed. With ``only`` what the catalog does not know is none, either.
     """
     known = {a.export_id: a for a in attempts if a.export_id}
     listing = _list(store)
@@ -61,7 +62,7 @@ def find_orphans(
     for folder, found in sorted(listing.folders.items()):
         one = Unfinished(folder=folder, export_id=folder.rpartition("/")[2])
         attempt = known.get(one.export_id)
-        if found.whole or one.export_id in spared or (attempt and attempt.in_flight):
+        if found.whole or one.export_id in spared or (attempt and _is_judged(attempt)):
             continue
         if now - one.started < _SETTLED or (only and attempt is None):
             continue
@@ -119,6 +120,11 @@ def _orphan(folder: str, one: Unfinished, why: str, listing: _Listing) -> Orphan
         size=found.size + (data.size if data else 0),
         beside=beside if data else "",
     )
+
+
+def _is_judged(attempt: Attempt) -> bool:
+    """Whether somebody else says what becomes of it: the tick, or retention."""
+    return attempt.in_flight or attempt.outcome in (Outcome.VERIFIED, Outcome.DAMAGED)
 
 
 def _why(attempt: Attempt | None) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from coldtable.core.archive import SUMMARY, located_in
+from coldtable.core.archive import EXPORT_ID, SUMMARY, located_in
 from coldtable.core.manifest import parse_files
-from coldtable.errors import ColdtableError, NotFound
+from coldtable.errors import ColdtableError, DamagedError, NotFound
 from coldtable.ops.proof import read_with_md5
 from coldtable.ports import Lock, ObjectStore, Vault
 
@@ -25,36 +26,60 @@ class Refused:
     error: ColdtableError
 
 
-def remove_export(store: ObjectStore, folder: str, export_id: str) -> Refused | None:
+def remove_export(
+    store: ObjectStore, folder: str, export_id: str, *, trusted: bool = True
+) -> Refused | None:
     """Remove an export: its summary first, then its data, and what lists the data last.
 
     So whoever looks meanwhile finds an export without a summary, and a run that was interrupted
-    can be done again. Stops at the first object that cannot be removed.
+    can be done again. Stops at the first object that cannot be removed. For ``trusted`` see
+    ``data_keys``.
     """
     if refused := _remove(store, [f"{folder}/{SUMMARY}"]):
         return refused
-    if refused := _remove(store, data_keys(store, folder, export_id)):
+    if refused := _remove(store, data_keys(store, folder, export_id, trusted=trusted)):
         return refused
     last = (f"{folder}/{_FILES}", f"{folder}/{_FILES_MD5}")
     rest = (key for key in store.keys(f"{folder}/") if key not in last)
     return _remove(store, rest) or _remove(store, last[:1]) or _remove(store, last[1:])
 
 
-def data_keys(store: ObjectStore, folder: str, export_id: str) -> list[str]:
-    """The data files that the manifest lists, where they lie now; none if it is gone."""
+def data_keys(
+    store: ObjectStore, folder: str, export_id: str, *, trusted: bool = True
+) -> list[str]:
+    """The data files that the manifest lists, where they lie now.
+
+    A manifest that is gone or damaged, or that is not ``trusted``, might name another export's:
+    then it is what lies beside the folder, if no other export can have put it there.
+    """
     files_key = f"{folder}/{_FILES}"
-    try:
-        files = parse_files(files_key, read_with_md5(files_key, store))
-    except NotFound:
+    if trusted:
+        with contextlib.suppress(NotFound, DamagedError):
+            files = parse_files(files_key, read_with_md5(files_key, store))
+            return [located_in(folder, export_id, files_key, file.key) for file in files]
+    return beside(store, folder, export_id)
+
+
+def beside(store: ObjectStore, folder: str, export_id: str) -> list[str]:
+    """The data that increments keep beside their folders [REAL-G], if there is only this one."""
+    root = folder.rpartition("/")[0]
+    names = {key.removeprefix(f"{root}/").partition("/")[0] for key in store.keys(f"{root}/")}
+    if any(EXPORT_ID.fullmatch(name) for name in names - {export_id}):
         return []
-    return [located_in(folder, export_id, files_key, file.key) for file in files]
+    return list(store.keys(f"{root}/data/"))
 
 
 def find_lock(
-    vault: Vault, store: ObjectStore, folder: str, export_id: str, now: datetime
+    vault: Vault,
+    store: ObjectStore,
+    folder: str,
+    export_id: str,
+    now: datetime,
+    *,
+    trusted: bool = True,
 ) -> Lock | None:
     """A lock that any of the export's objects is under; of several the one that lasts longest."""
-    keys = {*store.keys(f"{folder}/"), *data_keys(store, folder, export_id)}
+    keys = {*store.keys(f"{folder}/"), *data_keys(store, folder, export_id, trusted=trusted)}
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
         found = [lock for lock in threads.map(vault.lock, sorted(keys)) if lock]
     # A retention that is over is told for ever.

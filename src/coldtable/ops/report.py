@@ -141,12 +141,15 @@ class Reading:
         found = [
             (slot, attempt)
             for slot, attempt in self._shelf.attempts
-            if attempt.expired and attempt.ended and attempt.ended >= self._since
+            if (attempt.expired or attempt.outcome is Outcome.CLEARED)
+            and attempt.ended
+            and attempt.ended >= self._since
         ]
         lines = []
         for slot, attempt in found:
             piece = Piece(slot=slot, attempt=attempt)
-            record = self._shelf.record(piece)
+            key = record_key(self._shelf.home, self._shelf.table_id, slot, attempt)
+            record = self._catalog.read(key)
             ended = iso_z(attempt.ended) if attempt.ended else None
             lines.append(
                 {
@@ -154,7 +157,8 @@ class Reading:
                     "from": exact_iso(piece.start),
                     "to": exact_iso(piece.stop),
                     "at": ended,
-                    "removedAt": ended if attempt.outcome is Outcome.REMOVED else None,
+                    "removedAt": None if attempt.outcome is Outcome.EXPIRED else ended,
+                    "reason": record.get("reason"),
                     "items": record.get("items"),
                     "bytes": record.get("bytes"),
                 }

@@ -11,6 +11,7 @@ from coldtable.core.archive import ROOT
 from coldtable.core.ledger import attempts, fold
 from coldtable.core.records import Home, parse_base_name, parse_log_name, record_key, unstamp
 from coldtable.core.retention import Piece, Units, gather
+from coldtable.core.spares import Stock
 from coldtable.errors import DamagedError
 from coldtable.model_archive import Attempt, Ledger, Outcome, Slot
 from coldtable.ops.catalog import HORIZON, Catalog, Heads
@@ -49,29 +50,47 @@ class Shelf:
         return tuple(found)
 
     @property
+    def newest(self) -> datetime | None:
+        """How far its exports reach."""
+        return max((p.stop for p in self.kept), default=None)
+
+    @property
     def running(self) -> frozenset[str]:
         """The ids of the exports of which the end is not known."""
         return frozenset(a.export_id for _, a in self.attempts if a.in_flight and a.export_id)
 
     def units(self, now: datetime) -> Units:
-        """What retention decides about."""
-        wanted = (
-            start
-            for one in self.ledger.windows
-            if (start := unstamp(one.slot.name)) > now - HORIZON or one.under_way
+        """Its chains, and the increments that are in none."""
+        return gather(self.kept, self._wanted(now))
+
+    def stock(self, now: datetime, bad: frozenset[str] = frozenset()) -> Stock:
+        """What retention decides about; ``bad`` are the ids of what was found damaged since."""
+        attempts: dict[Slot, list[Attempt]] = {}
+        for slot, attempt in self.attempts:
+            attempts.setdefault(slot, []).append(attempt)
+        return Stock(
+            kept=self.kept,
+            damaged=self._with(Outcome.DAMAGED),
+            attempts=attempts,
+            bad=bad,
+            wanted=tuple(self._wanted(now)),
         )
-        return gather(self.kept, wanted)
 
     def record(self, piece: Piece) -> dict[str, Any]:
         """What was noted when the export was proven, however it is called now."""
         proven = replace(piece.attempt, outcome=Outcome.VERIFIED, ended=None, reason="")
         return self.history.catalog.read(record_key(self.home, self.table_id, piece.slot, proven))
 
+    def _wanted(self, now: datetime) -> Iterator[datetime]:
+        for one in self.ledger.windows:
+            if (start := unstamp(one.slot.name)) > now - HORIZON or one.under_way:
+                yield start
+
     def _with(self, outcome: Outcome) -> tuple[Piece, ...]:
         return tuple(
             Piece(slot=slot, attempt=attempt)
             for slot, attempt in self.attempts
-            if attempt.outcome is outcome
+            if attempt.outcome is outcome and attempt.span is not None
         )
 
 

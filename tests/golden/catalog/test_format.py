@@ -13,6 +13,7 @@ STATES = {
     "intent", "started", "verified", "failed", "damaged", "definition", "gap", "ended",
     "open", "told", "over", "overtold", "index", "expired", "removed", "added", "released",
     "verification",
+    "cleared",
 }  # fmt: skip
 
 
