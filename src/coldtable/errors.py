@@ -81,6 +81,12 @@ class DamagedError(ColdtableError):
     exit_code = 5
 
 
+class ObjectMissing(DamagedError):
+    """An object that a manifest names, or that belongs to one, is not there."""
+
+    code = "ObjectMissing"
+
+
 class ItemInvalid(DamagedError):
     """A value is not one that DynamoDB could hold. ``path`` leads to it: ``address.lines[2]``."""
 

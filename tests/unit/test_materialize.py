@@ -169,8 +169,9 @@ def test_what_was_spoilt_since_is_made_again(name: str) -> None:
     assert to.objects == whole
 
 
-def test_damage_leaves_no_summary() -> None:
-    """A file with a flipped bit, the last one to be read, stops it: exit code 5, no manifest."""
+def test_damage_leaves_nothing() -> None:
+    """A file with a flipped bit, the last one to be read, stops it: exit code 5, and what was
+    written is gone; what refuses to go is told."""
     source = written().objects
     key = max(key for key in source if key.startswith("daily/AWSDynamoDB/data/"))
     body = source[key]
@@ -179,7 +180,13 @@ def test_damage_leaves_no_summary() -> None:
     with pytest.raises(DamagedError, match=key) as caught:
         run(source, to)
     assert caught.value.exit_code == 5
-    assert not [key for key in to.objects if "manifest" in key]
+    assert to.objects == {}
+    folder = run(written().objects, FakeObjects({})).folder
+    to.refused = {f"{folder}/_started"}
+    with pytest.raises(DamagedError) as caught:
+        run(source, to)
+    assert list(to.objects) == [f"{folder}/_started"]
+    assert f"{folder}/_started is left and can be removed: Access denied" in caught.value.hint
 
 
 def test_other_objects_among_the_data_are_a_conflict() -> None:

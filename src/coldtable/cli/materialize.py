@@ -52,7 +52,8 @@ def materialize(
     layout: ImportTable, `coldtable verify` and other readers of exports take it. Lines of items
     that did not change keep their bytes. Every byte that is read is checked on the way.
 
-    Run again after an interruption, it writes over its own files. If the export is there already,
+    Run again after an interruption, it writes over its own files. If the archive is damaged, what
+    was written is removed. If the export is there already,
     it says so and does nothing.
 
     Examples:
@@ -70,7 +71,8 @@ def materialize(
 
     IAM: `s3:ListBucket` on both buckets, `s3:GetObject` on both buckets' objects, `s3:PutObject`
     and `s3:AbortMultipartUpload` on those of the new one (`kms:Decrypt` and `kms:GenerateDataKey`
-    if they are encrypted with a key); with --retrieve `s3:RestoreObject`; without --archive
+    if they are encrypted with a key), `s3:DeleteObject` to take back what was written when the
+    archive turns out to be damaged; with --retrieve `s3:RestoreObject`; without --archive
     `ssm:GetParametersByPath`.
 
     Parameters

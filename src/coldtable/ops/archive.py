@@ -16,7 +16,7 @@ from coldtable.core.archive import (
     in_order,
 )
 from coldtable.core.manifest import check_sum, parse_files, parse_summary
-from coldtable.errors import Archived, DamagedError, NotFound
+from coldtable.errors import Archived, DamagedError, NotFound, ObjectMissing
 from coldtable.ops.proof import read_with_md5
 from coldtable.ports import STANDARD, ObjectStore
 
@@ -57,10 +57,16 @@ def load_files(store: ObjectStore, export: ArchivedExport) -> ArchivedExport:
     """The export with its data files, whose keys are those where they lie now.
 
     Reads ``manifest-files.json`` and holds it against its MD5 and against the summary's count.
-    Raises ``DamagedError``, and ``NotFound`` if it is not there.
+    Raises ``DamagedError``, and ``ObjectMissing`` if it, or its MD5, is not there.
     """
     key = export.files_key
-    recorded = parse_files(key, read_with_md5(key, store))
+    try:
+        recorded = parse_files(key, read_with_md5(key, store))
+    except NotFound as error:
+        raise ObjectMissing(
+            f"{error.message}, and the export's summary names it",
+            hint="It was removed, or never copied",
+        ) from None
     check_sum(replace(export.manifest, files=recorded))
     return export.with_files(recorded)
 

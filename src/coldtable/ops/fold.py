@@ -24,7 +24,7 @@ import numpy as np
 
 from coldtable.core.archive import ArchivedExport
 from coldtable.core.manifest import DataFile
-from coldtable.errors import DamagedError, ItemInvalid, NotFound
+from coldtable.errors import DamagedError, ItemInvalid
 from coldtable.model_restore import KeyAttribute, KeySchema
 from coldtable.ops.fold_changes import ChangeScanner, ImageReader, first_key
 from coldtable.ops.fold_chunks import Buffer, Chunk, Unpacked, chunks, inflate
@@ -35,6 +35,7 @@ from coldtable.ops.fold_limits import Limits, limits
 from coldtable.ops.fold_log import ChangeLog
 from coldtable.ops.fold_parse import BadLine
 from coldtable.ops.fold_scan import BaseScanner
+from coldtable.ops.proof import read_named
 from coldtable.ports import ObjectStore
 
 T = TypeVar("T")
@@ -206,17 +207,8 @@ class Fold:
         read.check(file.data, seen)
 
     def _pieces(self, file: _File, read: Unpacked) -> Iterator[bytes]:
-        pieces = inflate(file.data.key, self._read_object(file.data.key), read)
+        pieces = inflate(file.data.key, read_named(file.data.key, self._store), read)
         return _json_of_ion(file.data.key, pieces) if file.ion else pieces
-
-    def _read_object(self, key: str) -> Iterator[bytes]:
-        try:
-            yield from self._store.read(key)
-        except NotFound as error:
-            raise DamagedError(
-                f"{error.message}, and the export's manifest names it",
-                hint="It was removed, or never copied",
-            ) from None
 
     def _kept(self, chunk: Chunk, make: Callable[[bytes | memoryview], R]) -> tuple[int, Block[R]]:
         """The lines of the base that nothing changed."""

@@ -102,7 +102,7 @@ def materialize(
     ``archive`` is the archive's prefix there: what its catalog noted of the table's definition goes
     along, so that the new export can be restored without it. ``tell`` hears how many lines were
     read, of how many. Raises ``DamagedError`` for exports that are not as their manifests say: then
-    there is no summary.
+    what was written is removed.
     """
     export_id = made_id(plan)
     folder = to.folder(export_id)
@@ -121,9 +121,14 @@ def materialize(
         tell(done, fold.lines)
 
     fold = Fold(store, base, increments, key=key, bounds=bounds, tell=heard)
-    with fold:
-        writer = _Writer(fold, to.store, folder, export_id)
-        written = [file for part in fold.each(fold.parts, writer.write) for file in part]
+    writer = _Writer(fold, to.store, folder, export_id)
+    try:
+        with fold:
+            written = [file for part in fold.each(fold.parts, writer.write) for file in part]
+    except DamagedError as error:
+        # Nobody can go on with it: half an export would only lie there and cost.
+        _take_back(to.store, [f"{folder}/_started", *writer.keys], error)
+        raise
     written.sort(key=lambda file: file.place)
     files = tuple(file.data for file in written)
     _check_alone(to.store, folder, files)
@@ -159,6 +164,7 @@ class _Writer:
         self._store = store
         self._folder = folder
         self._export_id = export_id
+        self.keys: list[str] = []
 
     def write(self, part: Part) -> list[_Written]:
         """One part, in as many files as it takes: at least one for a file of the base."""
@@ -168,6 +174,7 @@ class _Writer:
             place = (part.place, len(found))
             key = f"{self._folder}/data/{data_name(self._export_id, *place)}"
             file = _Gzip()
+            self.keys.append(key)
             etag = self._store.put_stream(key, file.pieces(feed))
             data = DataFile(key=key, items=file.items, md5=file.md5, etag=etag)
             found.append(
@@ -288,6 +295,14 @@ def _finished(to: Destination, folder: str) -> Manifest | None:
     if there != {file.key for file in files}:
         return None
     return replace(found.manifest, files=files)
+
+
+def _take_back(store: ObjectStore, keys: Sequence[str], error: DamagedError) -> None:
+    """Remove what was written; what cannot be is told with the error."""
+    refused = store.remove_many(keys)
+    for key, why in list(refused.items())[:1]:
+        more = f" (and {len(refused) - 1} more objects)" if refused.keys() - {key} else ""
+        error.hint = f"{error.hint}\n{key}{more} is left and can be removed: {why.message}".strip()
 
 
 def _unfinish(store: ObjectStore, folder: str) -> None:

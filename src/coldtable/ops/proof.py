@@ -16,7 +16,7 @@ from coldtable.core.manifest import (
     parse_files,
     parse_summary,
 )
-from coldtable.errors import DamagedError, NotFound
+from coldtable.errors import DamagedError, NotFound, ObjectMissing
 from coldtable.model import Export
 from coldtable.ports import ObjectStore
 
@@ -46,10 +46,11 @@ def read_manifest(export: Export, store: ObjectStore) -> Manifest:
 def read_items(file: DataFile, store: ObjectStore) -> Iterator[bytes]:
     """The lines of a data file, without their newline; streamed, and checked when they end.
 
-    Raises ``DamagedError`` at the end unless MD5, gzip CRC and line count are as promised.
+    Raises ``DamagedError`` at the end unless MD5, gzip CRC and line count are as promised, and
+    ``ObjectMissing``.
     """
     digest, unzip, rest, count = hashlib.md5(usedforsecurity=False), _Gunzip(file.key), b"", 0
-    for piece in store.read(file.key):
+    for piece in read_named(file.key, store):
         digest.update(piece)
         *lines, rest = (rest + unzip.feed(piece)).split(b"\n")
         count += len(lines)
@@ -62,6 +63,17 @@ def read_items(file: DataFile, store: ObjectStore) -> Iterator[bytes]:
         raise DamagedError(f"{file.key} has MD5 {found}, and its manifest says {file.md5}")
     if count != file.items:
         raise DamagedError(f"{file.key} holds {count} items, and its manifest says {file.items}")
+
+
+def read_named(key: str, store: ObjectStore) -> Iterator[bytes]:
+    """The bytes of an object that a manifest names; ``ObjectMissing`` if it is not there."""
+    try:
+        yield from store.read(key)
+    except NotFound as error:
+        raise ObjectMissing(
+            f"{error.message}, and the export's manifest names it",
+            hint="It was removed, or never copied",
+        ) from None
 
 
 class _Gunzip:

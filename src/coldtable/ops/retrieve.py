@@ -14,10 +14,11 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
-from coldtable.core.archive import Archive, ArchivedExport
+from coldtable.core.archive import Archive, ArchivedExport, Unreadable
 from coldtable.core.records import ROOT
+from coldtable.core.request import exact_iso
 from coldtable.core.retrieval import Asked, Need, need_of, offer_of, refusal
-from coldtable.errors import NotCovered, NotFound
+from coldtable.errors import DamagedError, NotCovered, NotFound
 from coldtable.model_restore import Stored
 from coldtable.ops.archive import load_files
 from coldtable.ports import ObjectStore
@@ -68,21 +69,34 @@ class Gate:
     def choose(
         self, plan: Callable[[], T], at: datetime | None, stop: Callable[[T], datetime]
     ) -> T:
-        """The plan, unless it may depend on a manifest that S3 has archived.
+        """The plan, unless it may depend on a manifest that cannot be read.
 
         Of such a one nobody knows the table or the time, but that its export began no earlier than
-        what it holds. Raises ``Archived`` if without it nothing can be planned, or if the newest is
-        wanted (``at`` is ``None``) and it may be newer than where the plan ends (``stop``).
+        what it holds. If S3 has archived it: raises ``Archived`` if without it nothing can be
+        planned, or if the newest is wanted (``at`` is ``None``) and it may be newer than where the
+        plan ends (``stop``). If it is damaged or gone: ``DamagedError``, if the newest is wanted.
         """
-        unread = [found for found in self.archive.unreadable if found.archived]
+        shut = [found for found in self.archive.unreadable if found.archived]
+        broken = [found for found in self.archive.unreadable if not found.archived]
         try:
             found = plan()
-        except (NotCovered, NotFound):
-            if unread:
+        except NotCovered as error:
+            if shut:
+                raise refusal(self._summaries()) from None
+            if at is None and broken:
+                raise _cannot_know(broken, error.message) from None
+            raise
+        except NotFound:
+            if shut:
                 raise refusal(self._summaries()) from None
             raise
-        if at is None and any(u.started is None or u.started > stop(found) for u in unread):
+        if at is not None:
+            return found
+        if any(_may_be_after(one, stop(found)) for one in shut):
             raise refusal(self._summaries())
+        if newer := [one for one in broken if _may_be_after(one, stop(found))]:
+            moment = exact_iso(stop(found))
+            raise _cannot_know(newer, f"Whether there is anything newer than {moment} is not known")
         return found
 
     def _summaries(self) -> Need:
@@ -135,6 +149,20 @@ class Gate:
         if self.retriever is None or found.storage != _INTELLIGENT:
             return found
         return self.retriever.look(found.key)
+
+
+def _may_be_after(one: Unreadable, moment: datetime) -> bool:
+    return one.started is None or one.started > moment
+
+
+def _cannot_know(broken: Sequence[Unreadable], what: str) -> DamagedError:
+    """Whoever wants the newest state must not get an older one because a manifest is spoilt."""
+    more = f", and {len(broken) - 1} more cannot be read" if broken[1:] else ""
+    return DamagedError(
+        f"{what}: {broken[0].summary_key} cannot be read: {broken[0].reason}{more}",
+        hint="To do without, name an instant with --at. To see all that is damaged: coldtable "
+        "verify",
+    )
 
 
 def _list_keys(export: ArchivedExport) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from itertools import islice
 
 from coldtable.core.archive import ROOT, Archive, ArchivedExport
 from coldtable.core.verification import Fault, Problem, Verdict, judge_unfinished
-from coldtable.errors import Archived, DamagedError, NotFound
+from coldtable.errors import Archived, DamagedError, ObjectMissing
 from coldtable.ops.archive import load_files
 from coldtable.ops.inventory import Inventory
 from coldtable.ports import ObjectStore
@@ -86,10 +86,10 @@ class Survey:
     def _load(self, export: ArchivedExport) -> ArchivedExport | Problem:
         try:
             loaded = load_files(self.store, export)
+        except ObjectMissing as error:
+            return _problem(export, Fault.MISSING, error.message)
         except DamagedError as error:
             return _problem(export, Fault.DAMAGED, error.message)
-        except NotFound as error:
-            return _problem(export, Fault.MISSING, error.message)
         except Archived as error:
             return _problem(export, Fault.ARCHIVED, error.reason)
         if len({file.key for file in loaded.files}) != len(loaded.files):
