@@ -184,8 +184,8 @@ def test_a_killed_restore_ends_as_if_it_had_not_been(
     it were killed: run again they end, with the very table of that instant; nothing was made or
     imported twice, nothing is left behind, and neither the archive nor the source has changed."""
     here = Past(aws=quick, number=NUMBER, name=f"past-{next(_NAMES)}")
-    for life in past:
-        here.live(life)
+    for lifetime in past:
+        here.live(lifetime)
     where = data.draw(st.sampled_from(["here", "copied", "folder"]), label="archive")
     aside = data.draw(st.booleans(), label="scratch elsewhere")
     with tempfile.TemporaryDirectory() as folder:
@@ -245,8 +245,8 @@ def test_a_killed_revert_ends_as_if_it_had_not_been(
     was before them, the rest is named and stays, wherever runs of it were killed; and the next one
     finds nothing more to do."""
     here = Past(aws=quick, number=NUMBER, name=f"past-{next(_NAMES)}")
-    for life in past:
-        here.live(life)
+    for lifetime in past:
+        here.live(lifetime)
     here.write(since)
     place = open_archive(context, f"s3://{here.bucket}")
     windows = replace(restore_windows(context, place, None), pause=lambda _: None)

@@ -12,7 +12,6 @@ from coldtable.core.checkpoint import Checkpoint, digest_of, encode
 from coldtable.core.creation import afterwards, creation, import_parameters
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
-from coldtable.core.pace import Pace, units_a_second
 from coldtable.errors import Conflict, Different
 from coldtable.model_restore import (
     Compare,
@@ -36,7 +35,7 @@ from coldtable.ops.import_way import (
 )
 from coldtable.ops.load import Reached, load
 from coldtable.ops.restore_plan import Progress, TablePlan, Windows
-from coldtable.ops.send import Sender, Tally
+from coldtable.ops.send import Tally, paced_sender
 
 THREADS = 16
 
@@ -226,16 +225,9 @@ def _write(
     checkpoint: Checkpoint,
     progress: Tell,
 ) -> Tally:
-    stop, wish = Event(), plan.wish
-    units = units_a_second(wish.rate, table)
-    items = wish.rate.items if wish.rate else None
-    sender = Sender(
-        windows.writer,
-        table.name,
-        pause=lambda seconds: not stop.wait(seconds),
-        items_pace=Pace(items, monotonic) if items else None,
-        units_pace=Pace(units, monotonic) if units else None,
-        condition=condition_for(plan, table),
+    stop, condition = Event(), condition_for(plan, table)
+    sender = paced_sender(
+        windows.writer, table, plan.wish.rate, stop, windows.time, condition=condition
     )
     before = _lines_done(content.files, checkpoint.done, checkpoint.part)
 

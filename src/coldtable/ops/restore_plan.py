@@ -43,6 +43,7 @@ from coldtable.ops.fold_limits import Limits
 from coldtable.ops.proof import read_items
 from coldtable.ops.restore_checkpoint import checkpoint_of
 from coldtable.ops.retrieve import Gate
+from coldtable.ops.send import Time
 from coldtable.ports import ObjectStore
 from coldtable.ports_restore import Importer, Retriever, TableReader, Tables, TableWriter
 
@@ -81,7 +82,7 @@ class Windows:
     written, in the same terms, and ``own`` a folder of one's own among the folds. ``ion`` reads a
     line of an ION export; ``crew`` proves data files, from stores that ``open_store`` makes;
     ``bounds`` is what a fold may use; ``retriever`` knows what S3 has archived, if the archive is a
-    bucket.
+    bucket; ``time`` is what writing is paced by.
     """
 
     store: ObjectStore
@@ -106,6 +107,7 @@ class Windows:
     say: Callable[[str], None]
     retriever: Retriever | None = None
     own: str = ""
+    time: Time = field(default_factory=Time)
 
     @property
     def folds(self) -> str:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from threading import Event
-from time import monotonic
 from typing import Any
 
 from coldtable.core.archive import ArchivedExport, of_table
 from coldtable.core.items import canonical, same
 from coldtable.core.lines import Parse, change_of
-from coldtable.core.pace import Pace, Rate, units_a_second
+from coldtable.core.pace import Rate
 from coldtable.core.reversal import unchanged, windows_between
 from coldtable.core.selection import Selection, parse_selection
 from coldtable.errors import Conflict, DamagedError, ItemInvalid, TableNotFound
@@ -26,7 +25,7 @@ from coldtable.ops.net_changes import NetChange, NetChanges, net_changes
 from coldtable.ops.proof import read_items
 from coldtable.ops.restore_plan import Windows, line_parser
 from coldtable.ops.retrieve import Gate
-from coldtable.ops.send import Sender, stopping
+from coldtable.ops.send import paced_sender, stopping
 from coldtable.ports_restore import BATCH_GETS
 
 _THREADS = 8
@@ -145,15 +144,7 @@ class _Reversal:
         self._apply = apply
         self._tell = tell
         self._stop = Event()
-        units = units_a_second(rate, table)
-        items = rate.items if rate else None
-        self._sender = Sender(
-            windows.writer,
-            table.name,
-            pause=lambda seconds: not self._stop.wait(seconds),
-            items_pace=Pace(items, monotonic) if items else None,
-            units_pace=Pace(units, monotonic) if units else None,
-        )
+        self._sender = paced_sender(windows.writer, table, rate, self._stop, windows.time)
 
     def over(self, changes: NetChanges) -> Counts:
         counts, done = Counts(), 0

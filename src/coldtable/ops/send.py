@@ -10,9 +10,9 @@ from random import SystemRandom
 from threading import Event, Lock
 from typing import Protocol
 
-from coldtable.core.pace import Pace, back_off
+from coldtable.core.pace import Pace, Rate, back_off, units_a_second
 from coldtable.errors import ItemRefused, ParameterInvalid, ServiceFailed, Throttled
-from coldtable.model_restore import Condition
+from coldtable.model_restore import Condition, TableState
 from coldtable.ports_restore import TableWriter
 
 # How long AWS may not answer, or answer with failures of its own, before we give up (seconds).
@@ -73,6 +73,15 @@ class Pause(Protocol):
     """Waits for so many seconds; ``False`` if there is a reason to stop meanwhile."""
 
     def __call__(self, seconds: float) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Time:
+    """The time of whoever writes. ``wait`` waits until an event is set, or so many seconds have
+    passed, and tells whether it was set."""
+
+    now: Callable[[], float] = time.monotonic
+    wait: Callable[[Event, float], bool] = Event.wait
 
 
 class Sender:
@@ -222,3 +231,25 @@ class Sender:
     def _sleep(self, seconds: float) -> None:
         if not self._pause(seconds):
             raise Stopped
+
+
+def paced_sender(
+    writer: TableWriter,
+    table: TableState,
+    rate: Rate | None,
+    stop: Event,
+    time: Time,
+    *,
+    condition: Callable[[bytes], Condition] | None = None,
+) -> Sender:
+    """A sender that keeps this rate, and ends its pauses when ``stop`` is set."""
+    items, units = rate.items if rate else None, units_a_second(rate, table)
+    return Sender(
+        writer,
+        table.name,
+        pause=lambda seconds: not time.wait(stop, seconds),
+        items_pace=Pace(items, time.now) if items else None,
+        units_pace=Pace(units, time.now) if units else None,
+        condition=condition,
+        now=time.now,
+    )
