@@ -81,7 +81,7 @@ def test_the_summary_says_what_was_proven() -> None:
     found = Comparison(level=Compare.FULL, wanted=60, found=60, checked=60)
     passed = some(result=Result.PASSED, facts={"way": "import"}, comparison=found)
     assert summary(replace(passed, rto_seconds=93.4)) == (
-        "2026-01-14T12:00:00+00:00 was restored in 0:01:33 (by import): all 60 items are the same"
+        "2026-01-14T12:00:00Z was restored in 0:01:33 (by import): all 60 items are the same"
     )
     assert "in several runs" in summary(passed)
     assert summary(some(result=Result.FAILED, error="It is bad")).endswith("failed: It is bad")

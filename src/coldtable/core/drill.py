@@ -16,10 +16,10 @@ from enum import StrEnum
 from typing import Any
 
 from coldtable.core.creation import is_on_demand
-from coldtable.core.records import ROOT, Home
+from coldtable.core.records import ROOT, Home, iso_z, span_fields
 from coldtable.core.request import exact_iso
 from coldtable.errors import DamagedError
-from coldtable.model import Table
+from coldtable.model import Snapshot, Table
 from coldtable.model_policy import DRILL_PREFIX
 from coldtable.model_restore import Compare, Comparison, Definition, Estimate
 
@@ -259,12 +259,12 @@ def outcome(drill: Drill) -> dict[str, Any]:
     """What was measured and found, for records and for the JSON answer."""
     return {
         "drillId": drill.drill_id,
-        "moment": exact_iso(drill.moment),
+        "moment": _shown(drill.moment),
         "exportIds": [arn.rpartition("/")[2] for arn in drill.exports],
         **drill.facts,
-        "began": drill.began.isoformat(),
-        "ended": drill.ended.isoformat() if drill.ended else None,
-        "lagSeconds": (drill.began - drill.moment).total_seconds(),
+        "beganAt": iso_z(drill.began),
+        "endedAt": iso_z(drill.ended) if drill.ended else None,
+        "lagSeconds": _seconds_since(drill.moment, drill.began),
         "resumed": drill.resumed,
         "rtoSeconds": drill.rto_seconds,
         # Interruptions included: no RTO, and never less than one.
@@ -279,7 +279,7 @@ def outcome(drill: Drill) -> dict[str, Any]:
 
 def summary(drill: Drill) -> str:
     """One line for people."""
-    moment = exact_iso(drill.moment)
+    moment = _shown(drill.moment)
     if drill.result is Result.FAILED:
         return f"the restore of {moment} failed: {drill.error}"
     found = drill.comparison
@@ -291,6 +291,10 @@ def summary(drill: Drill) -> str:
         every = "all" if found.level is Compare.FULL else "a sample of"
         compared = f"{every} {found.checked:,} items are the same"
     return f"{moment} was restored {took} (by {drill.facts.get('way', '?')}): {compared}"
+
+
+def _shown(moment: datetime) -> str:
+    return span_fields(Snapshot(moment=moment))["moment"]
 
 
 def _seconds_since(began: datetime, then: datetime | None) -> float | None:

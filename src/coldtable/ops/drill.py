@@ -262,7 +262,7 @@ def _facts(plan: DrillPlan) -> dict[str, object]:
         "items": found.items,
         "storedBytes": found.stored_bytes,
         "jsonBytes": found.json_bytes,
-        "dollars": found.dollars,
+        "dollars": None if found.dollars is None else round(found.dollars, 4),
         "notes": list(restore.notes),
     }
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from coldtable.core.evidence import Run
+from coldtable.core.drill import Result, drill_of, evidence_fields
+from coldtable.core.evidence import Kind, Run
 from coldtable.core.records import Home
 from coldtable.core.verification import Level
 from coldtable.model import Destination, ExportRequest, Snapshot
 from coldtable.model_archive import Hold
 from coldtable.model_policy import Retention
+from coldtable.model_restore import Compare, Comparison
+from coldtable.ops.archive import find_exports
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.compact import compact
 from coldtable.ops.crew import Crew
-from coldtable.ops.evidence import record_verification
+from coldtable.ops.evidence import note_evidence, record_verification
 from coldtable.ops.expire import Ground, expire, plan_expiry
 from coldtable.ops.history import History
 from coldtable.ops.hold import add_hold, confirm_holds, release_hold
@@ -31,6 +35,7 @@ def play() -> dict[str, bytes]:
     night = Night(policy(every=6 * HOUR, rpo=13 * HOUR))
     night.run(7 * HOUR)
     verify(night)
+    drill(night)
     night.aws.failures = ["S3AccessDenied"]
     night.run(6 * HOUR)
     night.aws.damages = ["data"]
@@ -57,6 +62,35 @@ def verify(night: Night) -> None:
         report = verify_archive(lambda: store, wanted, Crew(cores=1), now, Heard())
     run = Run(prefix="", began=report.began, ended=now + timedelta(seconds=4))
     record_verification(Catalog(store), report, run)
+
+
+def drill(night: Night) -> None:
+    """Somebody restores what is there and compares it; that is noted."""
+    store, began = night.aws.bucket, night.aws.now + timedelta(minutes=1)
+    exports = sorted(find_exports(store).exports, key=lambda export: export.stop)
+    arns = [export.manifest.export_arn for export in exports]
+    begun = drill_of(exports[0].table, "latest", exports[-1].stop, arns, began=began)
+    ended = replace(
+        begun,
+        filled=began + timedelta(seconds=250),
+        rto_seconds=250.311,
+        seconds={"plan": 0.52, "read": 1.3, "fill": 248.491, "compare": 0.9, "delete": 12.104},
+        facts={
+            "way": "import",
+            "items": 2,
+            "storedBytes": 40,
+            "jsonBytes": 60,
+            "dollars": 0.0,
+            "notes": [],
+        },
+        comparison=Comparison(level=Compare.FULL, wanted=2, found=2, checked=2),
+        result=Result.PASSED,
+        ended=began + timedelta(seconds=264),
+    )
+    assert ended.ended
+    note_evidence(
+        Catalog(store), ended.source, Kind.DRILL, ended.ended, "passed", evidence_fields(ended)
+    )
 
 
 def by_hand(night: Night) -> None:

@@ -12,8 +12,7 @@ from tests.golden.catalog.scene import play
 STATES = {
     "intent", "started", "verified", "failed", "damaged", "definition", "gap", "ended",
     "open", "told", "over", "overtold", "index", "expired", "removed", "added", "released",
-    "verification",
-    "cleared",
+    "verification", "drill", "cleared",
 }  # fmt: skip
 
 
