@@ -211,6 +211,14 @@ def test_documented_policy_is_enough_and_no_more(
     assert {action.partition(":")[2] for action in allowed} == {
         IAM_NAMES.get(operation, operation) for operation in called
     }
+    # The bucket outlives the stack, with the rules that the options asked for.
+    s3 = boto("s3")
+    (bucket,) = (b["Name"] for b in s3.list_buckets()["Buckets"] if "-archivebucket-" in b["Name"])
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    (moves,) = (rule["Transitions"] for rule in rules if "Transitions" in rule)
+    assert moves == [{"Days": 30, "StorageClass": "GLACIER_IR"}]
+    lock = s3.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]
+    assert lock["Rule"]["DefaultRetention"] == {"Mode": "GOVERNANCE", "Days": 1}
 
 
 # Where IAM has another name for an operation than the API. HeadObject is s3:GetObject.
