@@ -128,11 +128,21 @@ CASES = [
     Case(
         name="what a rule would keep in its place stays, though all chains are younger",
         kept=NOVEMBER,
-        damaged=[damaged(LOST), damaged(window(day("2026-10-20")))],
+        damaged=[damaged(window(day("2026-10-20")))],
+        keep=Retention(monthly=2),
+        says="keep 10-20T03 10-21T03 damaged: the only copy of 2026-10-20T03:00:00Z to 2026-10-21T03:00:00Z; nothing covers it",
+    ),
+    Case(
+        name="what no rule would keep goes, if nothing that is as old stays for another reason",
+        kept=[*OCTOBER, *NOVEMBER],
+        damaged=[damaged(window(day("2026-09-20"))), damaged(window(day("2026-08-20")))],
+        loose=[window(day("2026-09-02"))],
+        holds=[Hold(number=1, reason="case 7", at=NOW, export_id="inc-20260902T03")],
         keep=Retention(monthly=2),
         says="""
-        remove 10-11T03 10-12T03 damaged, and nothing that is as old is kept
-        keep 10-20T03 10-21T03 damaged: the only copy of 2026-10-20T03:00:00Z to 2026-10-21T03:00:00Z; nothing covers it
+        remove 08-20T03 08-21T03 damaged, and nothing that is as old is kept
+        keep 09-02T03 09-03T03 held: case 7
+        keep 09-20T03 09-21T03 damaged: the only copy of 2026-09-20T03:00:00Z to 2026-09-21T03:00:00Z; nothing covers it
         """,
     ),
     Case(

@@ -191,17 +191,22 @@ def _twin(piece: Piece, grounds: Grounds) -> Attempt | None:
 def _unwanted(
     pieces: Sequence[Piece], staying: Sequence[Piece], grounds: Grounds
 ) -> frozenset[Piece]:
-    """Those that no rule would keep, were each a full export, and that are older than everything
-    that stays: of chains, of these, and of what is ``staying`` for another reason."""
+    """Those that no rule would keep, were it a full export and the only one of these, and that are
+    older than everything that stays: of chains, of these, and of what is ``staying`` anyway."""
     units = [d.unit for d in grounds.decisions]
     kept = [d.unit.start for d in grounds.decisions if d.keep]
     if not grounds.retention.is_set or not kept:
         return frozenset()
-    likened = [Unit(pieces=(_as_full(p),)) for p in pieces]
-    judged = decide([*units, *likened], grounds.retention, (), grounds.now)[len(units) :]
-    wanted = {p for p, d in zip(pieces, judged, strict=True) if d.keep or p in grounds.parts}
-    oldest = min([*kept, *(p.start for p in (*staying, *wanted))])
-    return frozenset(p for p in pieces if p not in wanted and p.stop < oldest)
+
+    def is_wanted(piece: Piece) -> bool:
+        likened = [*units, Unit(pieces=(_as_full(piece),))]
+        return decide(likened, grounds.retention, (), grounds.now)[-1].keep
+
+    bound = min([*kept, *(p.start for p in staying), *(p.start for p in grounds.parts)])
+    older = [piece for piece in pieces if piece.stop < bound]
+    unwanted = [piece for piece in older if not is_wanted(piece)]
+    bound = min([bound, *(p.start for p in set(older) - set(unwanted))])
+    return frozenset(piece for piece in unwanted if piece.stop < bound)
 
 
 def _as_full(piece: Piece) -> Piece:
