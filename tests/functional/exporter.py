@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +109,15 @@ class Account:
         """An object."""
         body: bytes = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return body
+
+    def copy(self, folder: Path) -> Path:
+        """The whole bucket as files in a folder, which is returned."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        for key in [found["Key"] for page in pages for found in page.get("Contents", [])]:
+            path = folder / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self.read(key))
+        return folder
 
     def rows(self, done: Item) -> list[Item]:
         """Every line of a completed export, each file checked against its manifest."""

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 from threading import Event, Lock, Thread
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 # What changes nothing, by operation of DynamoDB and the like, and by method of S3.
 _READS = ("Describe", "List", "Get", "Scan", "Query", "BatchGet")
@@ -20,7 +20,7 @@ _READS = ("Describe", "List", "Get", "Scan", "Query", "BatchGet")
 
 @dataclass
 class Proxy:
-    """What went through it: ``operations`` of AWS's JSON APIs, ``GET``, ``PUT`` … of S3.
+    """What went through it: ``operations`` of AWS's APIs, ``GET``, ``PUT`` … of S3.
 
     ``harm`` gets each operation (``path`` is what it asks for) and may say what befalls it:
     ``unprocessed``, ``throttle``, ``fail``, ``lose`` (done, and the connection closed without an
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        operation = self.headers.get("X-Amz-Target", self.command).rsplit(".", 1)[-1]
+        operation = self._operation(body)
         with self.here.lock:
             self.here.operations.append(operation)
             self.here.path = self.path
@@ -108,6 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
             case _:
                 status, headers, answer = self._forward(body)
                 self._answer(status, answer, headers)
+
+    def _operation(self, body: bytes) -> str:
+        """As a JSON API names it in a header, or a query API in the body."""
+        query = self.headers.get("Content-Type", "").startswith("application/x-www-form-urlencoded")
+        usual = parse_qs(body.decode())["Action"][0] if query else self.command
+        return self.headers.get("X-Amz-Target", usual).rsplit(".", 1)[-1]
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _any
 

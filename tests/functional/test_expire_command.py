@@ -13,6 +13,7 @@ import time_machine
 from coldtable.local.process import EmbeddedAws
 from coldtable.model import Destination
 from tests.functional.conftest import Answer, Coldtable
+from tests.functional.proxy import proxied
 from tests.functional.ticking import DAY, Account
 from tests.functional.users import allow, operator
 
@@ -36,7 +37,8 @@ class Installed(Account):
     def run_command(self, *words: str, **who: str) -> Answer:
         """One command, with its clock on this AWS's."""
         with time_machine.travel(self.aws.now()):
-            return self.coldtable(*words, endpoint=self.aws.endpoint, **{"key": self.number, **who})
+            usual = {"key": self.number, "endpoint": self.aws.endpoint}
+            return self.coldtable(*words, **{**usual, **who})
 
     def configure(self, bucket: str, **policy: object) -> None:
         """The parameters that the command reads."""
@@ -69,10 +71,14 @@ def here(moving: EmbeddedAws, account: str, coldtable: Coldtable) -> Installed:
 
 
 def test_expire_from_plan_to_nothing_left(here: Installed) -> None:
-    """The plan changes nothing and says why; --yes does it, with the rights that the help names;
+    """The plan only reads, and says why; --yes does it, with the rights that the help names;
     what stays is what the tick knows, and the tick has nothing to do about it."""
     before = here.data(here.bucket)
-    planned = here.run_command("expire", "--output", "json")
+    with proxied(here.aws.endpoint) as proxy:
+        for words in ((), ("orders",), ("--orphans",)):
+            planned = here.run_command("expire", *words, "--output", "json", endpoint=proxy.url)
+    assert len(proxy.operations) > 10
+    assert proxy.changes == []
     assert planned.code == 0
     assert "Nothing was removed" in planned.err
     assert here.data(here.bucket) == before

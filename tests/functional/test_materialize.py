@@ -118,11 +118,8 @@ def test_every_restore_point_imports_as_the_table_was(
 
 def test_from_and_to_a_folder(chained: Chained, coldtable: Coldtable, tmp_path: Path) -> None:
     """A copied archive is folded into another folder, without any call to AWS; twice is once."""
-    for found in chained.s3.list_objects_v2(Bucket=chained.bucket)["Contents"]:
-        path = tmp_path / "copied" / found["Key"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(chained.read(found["Key"]))
-    words = ["materialize", "orders", "--at", "latest", "--archive", str(tmp_path / "copied"),
+    copied = chained.copy(tmp_path / "copied")
+    words = ["materialize", "orders", "--at", "latest", "--archive", str(copied),
              "--to", str(tmp_path / "folded"), "--output", "json"]  # fmt: skip
     done = coldtable(*words, endpoint="http://127.0.0.1:1")
     assert done.code == 0, done.err

@@ -286,13 +286,10 @@ def test_a_copied_folder_is_enough(
     archived: Archived, coldtable: Coldtable, tmp_path: Path
 ) -> None:
     """An archive that was copied to a disk is restored by writing, its keys resolved anew."""
-    for found in archived.s3.list_objects_v2(Bucket=archived.bucket)["Contents"]:
-        path = tmp_path / "copied" / found["Key"]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(archived.read(found["Key"]))
+    copied = archived.copy(tmp_path / "copied")
     done = coldtable(
         "restore", "orders", "--at", archived.moment.isoformat(), "--to", "copy", *KEYS,
-        "--archive", str(tmp_path / "copied"), "--compare", "full", "--yes", "--output", "json",
+        "--archive", str(copied), "--compare", "full", "--yes", "--output", "json",
     )  # fmt: skip
     assert done.code == 0, done.err
     assert done.json["way"] == "write"

@@ -6,15 +6,18 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from coldtable.cli.restore import restore
 from coldtable.cli.revert import revert
+from coldtable.core.request import exact_iso
 from coldtable.local.process import EmbeddedAws
 
 from .conftest import Coldtable, client
 from .exporter import Account, Item, item, values
+from .proxy import proxied
 
 KEYS = ["--key", "pk:S", "--key", "sk:N"]
 
@@ -82,7 +85,8 @@ def test_every_restore_point_comes_back(
 def test_a_window_is_reverted_on_the_live_table(
     aws: EmbeddedAws, account: str, coldtable: Coldtable
 ) -> None:
-    """All windows are undone in place, of every type; what was written since stays, code 3."""
+    """All windows are undone in place, of every type; what was written since stays, code 3. Until
+    --yes, and with --dry-run, AWS gets no call but reads."""
     here = History(aws, account, 3)
     base, *_, last = sorted(here.states)
     # The writes after the last window, as if they had not been.
@@ -93,9 +97,13 @@ def test_a_window_is_reverted_on_the_live_table(
     assert done.code == 0, done.err
     words = ["revert", "orders", "--from", base.isoformat(), "--to", "latest", "--in", "live"]
     words += ["--archive", f"s3://{here.bucket}", "--output", "json"]
-    planned = coldtable(*words)
-    assert planned.code == 0, planned.err
-    assert planned.json["putBack"] + planned.json["deleted"] > 10
+    with proxied(aws.endpoint) as proxy:
+        for more in ([], ["--dry-run"], ["--dry-run", "--yes"]):
+            planned = coldtable(*words, *more, endpoint=proxy.url)
+            assert planned.code == 0, planned.err
+            assert planned.json["putBack"] + planned.json["deleted"] > 10
+    assert len(proxy.operations) > 10
+    assert proxy.changes == []
     assert values(here.scan("live")) == here.states[last]
     gone = next(
         name for name in here.states[base] if here.states[base][name] != here.states[last].get(name)
@@ -145,27 +153,40 @@ def user_who_may(here: Account, command: Callable[..., Any]) -> tuple[str, str]:
     return made["AccessKeyId"], made["SecretAccessKey"]
 
 
-def test_an_instant_between_is_refused(
-    aws: EmbeddedAws, account: str, coldtable: Coldtable
+def test_the_seconds_before_the_first_increment_are_told(
+    aws: EmbeddedAws, account: str, coldtable: Coldtable, tmp_path: Path
 ) -> None:
-    """Only restore points can be rebuilt: the error names those around, and the code is 4."""
+    """As people start: a full export at no whole second, and the first increment from the next one
+    on. That gap is refused with its very ends, code 4, wherever the archive was copied to, by
+    restore and materialize; --allow-gap accepts it, and says what may be missing."""
     here = Account(aws, account)
     here.put("a")
-    done = here.export()  # as people start: at no whole second
+    done = here.export()
     here.put("b")
     start = here.settle()
     here.put("c")
     stop = here.settle()
     here.window(start, stop)
-    words = ["restore", "orders", "--to", "copy", *KEYS, "--archive", f"s3://{here.bucket}"]
-    refused = coldtable(*words, "--at", start.isoformat(), "--yes")
-    assert refused.code == 4
-    refused = coldtable(*words, "--at", "latest", "--yes")
-    assert refused.code == 4
-    assert "gap" in refused.err
+    copied = str(here.copy(tmp_path / "copied"))
+    length = f"{(start - done['ExportTime']).total_seconds():.6f}".rstrip("0").rstrip(".")
     assert done["ExportTime"].microsecond
-    accepted = coldtable(*words, "--at", "latest", "--allow-gap", "--yes", "--output", "json")
+    gap = f"a gap of {length} s from {exact_iso(done['ExportTime'])} to {exact_iso(start)}"
+    words = ["restore", "orders", "--to", "copy", *KEYS, "--yes"]
+    fold = ["materialize", "orders", "--at", "latest", "--archive", copied]
+    for refused in (
+        coldtable(*words, "--at", start.isoformat(), "--archive", f"s3://{here.bucket}"),
+        coldtable(*words, "--at", "latest", "--archive", f"s3://{here.bucket}"),
+        coldtable(*words, "--at", "latest", "--archive", copied),
+        coldtable(*fold, "--to", str(tmp_path / "folded")),
+    ):
+        assert refused.code == 4
+    assert "nearest restore point" in refused.err
+    assert f"{gap}: what was written then may be missing" in refused.err
+    assert "--allow-gap accepts that" in refused.err
+    assert not (tmp_path / "folded").exists()
+    words += ["--at", "latest", "--allow-gap", "--output", "json", "--archive", copied]
+    accepted = coldtable(*words)
     assert accepted.code == 0, accepted.err
-    assert "may be missing" in accepted.json["notes"][0]
+    assert accepted.json["notes"][0].startswith(gap)
     # What was written within the gap is what is missing.
     assert {key[0] for key in here.scan("copy")} == {"a", "c"}

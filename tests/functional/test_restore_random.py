@@ -112,15 +112,13 @@ class Scene:
 
     def _copy(self, folder: Path, where: str) -> None:
         past, to = self.past, f"elsewhere-{self.past.name}"
-        if where == "copied":
-            past.s3.create_bucket(Bucket=to)
+        if where == "folder":
+            past.copy(folder)
+            return
+        past.s3.create_bucket(Bucket=to)
         for key in listed(past, past.bucket):
-            if where == "copied":
-                source = {"Bucket": past.bucket, "Key": key}
-                past.s3.copy_object(Bucket=to, Key=f"old/exports/{key}", CopySource=source)
-            else:
-                (folder / key).parent.mkdir(parents=True, exist_ok=True)
-                (folder / key).write_bytes(past.read(key))
+            source = {"Bucket": past.bucket, "Key": key}
+            past.s3.copy_object(Bucket=to, Key=f"old/exports/{key}", CopySource=source)
 
     def objects(self) -> dict[str, Any]:
         """The archive's, but for what restores wrote: what tells each from a changed one."""
