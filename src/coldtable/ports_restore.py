@@ -39,7 +39,10 @@ class Tables(Protocol):
         ...
 
     def tags(self, arn: str) -> Mapping[str, str]:
-        """The table's tags. AWS takes some seconds to tell of new ones [MODEL]."""
+        """The table's tags. AWS takes some seconds to tell of new ones [MODEL].
+
+        Of a table that does not exist ``NotFound``, or ``AccessDenied``.
+        """
         ...
 
     def has_items(self, name: str) -> bool:

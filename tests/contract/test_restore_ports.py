@@ -17,7 +17,7 @@ from coldtable.aws.table_reader import DynamoDbReader
 from coldtable.aws.table_writer import DynamoDbWriter
 from coldtable.aws.tables import DynamoDbTables
 from coldtable.aws.wire import Wire
-from coldtable.errors import Conflict, NotFound, ParameterInvalid, TableNotFound
+from coldtable.errors import AccessDenied, Conflict, NotFound, ParameterInvalid, TableNotFound
 from coldtable.local.process import EmbeddedAws
 from coldtable.model_restore import Condition, Import, TableRequest
 from coldtable.ports_restore import Importer, TableReader, Tables, TableWriter
@@ -135,6 +135,20 @@ def test_a_table_comes_and_goes(here: Here) -> None:
     again = here.tables.state("orders")
     assert again is not None
     assert again.table_id != first
+
+
+def test_tags_are_told(here: Here) -> None:
+    """Those that a table was made with, and those that it was given; of no table there are none."""
+    made = {**body("orders"), "Tags": [{"Key": "coldtable:drill", "Value": "1"}]}
+    here.tables.ask(TableRequest(operation="CreateTable", body=made, what="orders"))
+    while not (state := here.tables.state("orders")) or not state.ready:
+        pass
+    assert here.tables.tags(state.arn) == {"coldtable:drill": "1"}
+    more = {"ResourceArn": state.arn, "Tags": [{"Key": "b", "Value": ""}]}
+    here.tables.ask(TableRequest(operation="TagResource", body=more, what="tags"))
+    assert here.tables.tags(state.arn) == {"coldtable:drill": "1", "b": ""}
+    with pytest.raises((NotFound, AccessDenied)):
+        here.tables.tags(state.arn.replace("orders", "nothing"))
 
 
 def test_asking_again_changes_nothing(here: Here) -> None:

@@ -12,7 +12,14 @@ import pytest
 
 from coldtable.core.drill import SOURCE_TAG, TAG, Drill, Result
 from coldtable.core.records import Home
-from coldtable.errors import Conflict, DamagedError, Different, ImportFailed, NotCovered
+from coldtable.errors import (
+    AccessDenied,
+    Conflict,
+    DamagedError,
+    Different,
+    ImportFailed,
+    NotCovered,
+)
 from coldtable.model_restore import TableRequest, Way
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.drill import DrillReport, drill_table
@@ -236,6 +243,23 @@ def test_whoever_has_no_more_time_stops_it_in_a_pause(way: Way) -> None:
     assert record["filledAfterSeconds"] > 0
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_whoever_watches_may_stop_it(way: Way) -> None:
+    """What hears of progress may raise, too; the next call goes on with what is left."""
+    ground = Field()
+
+    def stop(_now: object) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        drill_table(ground.prepare(way=way), ground.windows, stop)
+    assert len(ground.known) == 1
+    report = ground.drill(way=way)
+    assert report.drill.result is Result.PASSED
+    assert report.drill.runs == 2
+    assert (ground.scratch_tables, ground.notes) == (set(), {})
+
+
 def _no_time(_seconds: float) -> None:
     raise Stopped
 
@@ -372,6 +396,18 @@ def test_a_table_that_lost_its_tag_is_not_deleted() -> None:
         ground.drill()
     assert len(ground.scratch_tables) == 1
     ground.tables.tags_late = 0
+    assert ground.drill().drill.result is Result.PASSED
+    assert ground.scratch_tables == set()
+
+
+def test_without_the_right_to_see_tags_nothing_is_deleted() -> None:
+    """That is an error while the table is there; of one that is just going it is none."""
+    ground = Field()
+    ground.tables.hide_tags = True
+    with pytest.raises(AccessDenied):
+        ground.drill()
+    (name,) = ground.scratch_tables
+    ground.tables.delete_table(name)
     assert ground.drill().drill.result is Result.PASSED
     assert ground.scratch_tables == set()
 

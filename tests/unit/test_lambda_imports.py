@@ -32,6 +32,15 @@ def imported(handler: str) -> list[str]:
     return modules
 
 
+def test_a_drill_needs_no_heavy_module() -> None:
+    """A drill of a full export folds nothing: a Lambda can do it, without a compiled package."""
+    modules = imported("coldtable.ops.drill")
+    assert not HEAVY & {name.split(".")[0] for name in modules}
+    assert not {name for name in modules if name.startswith("coldtable.ops.fold")} - {
+        "coldtable.ops.fold_limits"
+    }
+
+
 @pytest.mark.parametrize(
     ("handler", "rooms", "most"),
     [

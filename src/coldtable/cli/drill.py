@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
@@ -14,9 +14,11 @@ from coldtable.cli.context import Context
 from coldtable.cli.drill_answer import SCHEMA, body_of, print_drill, say_plan
 from coldtable.cli.instant import parse_instant
 from coldtable.cli.restore import restore_windows, shown
+from coldtable.cli.retrieval import Retrieval, parse_asked
 from coldtable.cli.verify_answer import answer
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
+from coldtable.core.retrieval import Asked, Tier
 from coldtable.core.verification import Report
 from coldtable.errors import PartialError, UsageError
 from coldtable.model_policy import DRILL_PREFIX
@@ -26,6 +28,7 @@ from coldtable.ops.drill_plan import LATEST_FULL, DrillPlan, DrillWish, plan_dri
 from coldtable.ops.evidence import has_catalog
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, limits
 from coldtable.ops.restore_plan import Windows
+from coldtable.ops.retrieve import Notes
 
 
 def drill(
@@ -45,6 +48,8 @@ def drill(
     record: Annotated[bool | None, Parameter(negative="--no-record")] = None,
     scratch: str | None = None,
     memory: int = DEFAULT_MEGABYTES,
+    retrieve: Tier | None = None,
+    retrieve_days: int | None = None,
     dry_run: bool = False,
     yes: bool = False,
     context: Annotated[Context, Parameter(parse=False)],
@@ -70,8 +75,8 @@ def drill(
     Exit codes: 0 if the table is what the archive holds; 1 if it is not, or the import failed; 3
     if that could not be noted; 4 if the archive does not cover the instant; 5 if anything is
     damaged or missing; 10 if the key schema is not known; 11 without the rights; 12 if there is no
-    such table or bucket; 13 if a table of the name is not the drill's own, or the table of a drill
-    that failed is still there.
+    such table or bucket; 13 if a table of the name is not the drill's own, if the table of a drill
+    that failed is still there, or if S3 has archived what is read and has no copies yet.
 
     IAM: `dynamodb:DescribeTable`, `dynamodb:CreateTable`, `dynamodb:TagResource`,
     `dynamodb:ListTagsOfResource`, `dynamodb:Scan`, `dynamodb:BatchGetItem` and
@@ -81,8 +86,8 @@ def drill(
     `logs:DescribeLogGroups`, `logs:DescribeLogStreams`, `logs:PutLogEvents`,
     `logs:PutRetentionPolicy`. `s3:ListBucket` on the archive's bucket, `s3:GetObject` on its
     objects; for what is known of the drill, for its record, and for what increments are folded into
-    (see --scratch) `s3:PutObject`, `s3:AbortMultipartUpload` and `s3:DeleteObject`; without
-    --archive `ssm:GetParametersByPath`.
+    (see --scratch) `s3:PutObject`, `s3:AbortMultipartUpload` and `s3:DeleteObject`; with --retrieve
+    `s3:RestoreObject`; without --archive `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -120,11 +125,17 @@ def drill(
         s3://BUCKET/PREFIX or a folder. Default: the archive.
     memory
         How many megabytes the folding may take.
+    retrieve
+        What S3 has archived (GLACIER, DEEP_ARCHIVE) is asked for first: `bulk`, `standard` or
+        `expedited`. With --yes it is asked for, and the same command goes on once it is there.
+    retrieve_days
+        For how many days the retrieved copies stay: 7.
     dry_run
         Only show the plan, also with --yes.
     yes
         Really do it.
     """
+    asked = parse_asked(retrieve, retrieve_days)
     wish = DrillWish(
         table=table,
         at=None if at == LATEST_FULL else parse_instant(at),
@@ -146,7 +157,9 @@ def drill(
     if record is None:
         record = archive is None or has_catalog(place.store)
     wish = replace(wish, record=record)
-    run = run_drill(context, wish, windows, place, really=yes and not dry_run)
+    run = run_drill(context, wish, windows, place, asked, really=yes and not dry_run)
+    if run is None:
+        return 0
     context.answer(SCHEMA, run.body, run.show)
     return run.end()
 
@@ -187,10 +200,31 @@ class DrillRun:
 
 
 def run_drill(
-    context: Context, wish: DrillWish, windows: Windows, place: Place, *, really: bool
-) -> DrillRun:
-    """Plan the drill, and carry it out if it is ``really`` wanted; says on stderr what it does."""
-    plan = plan_drill(wish, windows)
+    context: Context,
+    wish: DrillWish,
+    windows: Windows,
+    place: Place,
+    asked: Asked | None = None,
+    *,
+    really: bool,
+) -> DrillRun | None:
+    """Plan the drill, and carry it out if it is ``really`` wanted; says on stderr what it does.
+
+    ``None`` if only the retrieval of what S3 has archived was planned and shown.
+    """
+    retrieval = Retrieval(
+        context=context,
+        schema=SCHEMA,
+        retriever=windows.retriever,
+        notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=wish.table),
+        asked=asked,
+        yes=really,
+    )
+    plan = retrieval.plan(lambda: plan_drill(wish, windows))
+    if plan is None:
+        return None
+    if plan.restore:
+        retrieval.keep(plan.restore.need)
     if not really:
         context.note("Nothing was drilled. To do it, add --yes")
         return DrillRun(plan=plan, report=None)
@@ -209,7 +243,13 @@ def run_drill(
 
 
 def drill_after(
-    context: Context, place: Place, verified: Report, wish: DrillWish, *, really: bool
+    context: Context,
+    place: Place,
+    verified: Report,
+    wish: DrillWish,
+    windows: Callable[[], Windows],
+    *,
+    really: bool,
 ) -> None:
     """The drill that ``verify --level drill`` ends with; it prints the answer of both.
 
@@ -219,13 +259,13 @@ def drill_after(
     if context.output == "table":
         answer(context, place, verified)
     try:
-        windows = restore_windows(context, place, None)
-        run = run_drill(context, wish, windows, place, really=really)
+        run = run_drill(context, wish, windows(), place, really=really)
     finally:
         if context.output == "json":
             body = {"schema": SCHEMA, **run.body} if run else {}
             answer(context, place, verified, body)
-    if context.output == "table":
+    if run and context.output == "table":
         sys.stdout.write("\n")
         run.show()
-    run.end()
+    if run:
+        run.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -168,11 +169,13 @@ def verify(
         problem = problem or unnoted
     if drilled and table:
         from coldtable.cli.drill import drill_after
+        from coldtable.cli.restore import restore_windows
         from coldtable.ops.drill_plan import DrillWish
 
         schema = parse_key(key) if key else None
         wish = DrillWish(table=table, key=schema, allow_gap=allow_gap, record=record)
-        drill_after(context, place, report, wish, really=yes)
+        windows = partial(restore_windows, context, place, None)
+        drill_after(context, place, report, wish, windows, really=yes)
     if problem:
         raise problem
     return 0

@@ -2,8 +2,9 @@
 
 What is known of a drill is one object in the scratch place, written before anything is made, so
 that whoever comes after an interruption goes on with it. It deletes one table only: the one whose
-TableId it has noted and that bears its tag. Everything that waits goes through
-``windows.pause``, which may raise to stop it at any time.
+TableId it has noted and that bears its tag. What waits for AWS goes through ``windows.pause``, and
+what reads or writes items tells ``progress``: both may raise to stop it, at any time. Only the
+comparison does neither.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from coldtable.core.drill import (
 from coldtable.core.evidence import Kind
 from coldtable.core.records import Home
 from coldtable.errors import (
+    AccessDenied,
     ColdtableError,
     Conflict,
     DamagedError,
@@ -242,7 +244,11 @@ def _bears_tag(
         try:
             if set(drill.marks) <= set(tables.tags(state.arn).items()):
                 return True
-        except NotFound:
+        except (AccessDenied, NotFound):
+            # What is gone is denied, too (the embedded AWS does that; of AWS it is UNVERIFIED).
+            there = tables.state(drill.name)
+            if there is not None and there.table_id == drill.table_id and there.ready:
+                raise
             pause(_PAUSE)
             return False
         pause(_PAUSE)

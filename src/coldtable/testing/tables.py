@@ -10,7 +10,7 @@ from threading import RLock
 from typing import Any
 
 from coldtable.core.items import decode
-from coldtable.errors import Conflict, ParameterInvalid, TableNotFound
+from coldtable.errors import AccessDenied, Conflict, ParameterInvalid, TableNotFound
 from coldtable.model_restore import (
     Condition,
     KeyAttribute,
@@ -40,7 +40,8 @@ class FakeTables:
     ``leave`` says of how many items of a batch AWS shall leave how many unprocessed; ``before``
     is called before each write and ``hear`` with each request, and both may raise what AWS would;
     ``see`` turns what is there into what whoever reads is given. A table that is deleted still
-    shows itself ``lingers`` times, and new tags do not ``tags_late`` times.
+    shows itself ``lingers`` times, and new tags do not ``tags_late`` times; ``hide_tags`` refuses
+    to tell any.
     """
 
     def __init__(self) -> None:
@@ -51,6 +52,7 @@ class FakeTables:
         self.writes = 0
         self.lingers = 0
         self.tags_late = 0
+        self.hide_tags = False
         self._tables: dict[str, _Table] = {}
         self._made = 0
         self._lock = RLock()
@@ -131,6 +133,8 @@ class FakeTables:
 
     def tags(self, arn: str) -> Mapping[str, str]:
         """See ``ports_restore.Tables.tags``."""
+        if self.hide_tags:
+            raise AccessDenied("Access denied", action="dynamodb:ListTagsOfResource")
         found = self._table(arn.rsplit("/", 1)[-1]).tags
         if self.tags_late:
             self.tags_late -= 1
