@@ -26,8 +26,9 @@ def test_keys_that_are_twice(files: list[list[int]], held: int, compared: int) -
         for number, keys in enumerate(files):
             paths.append(Path(folder) / f"{number}.keys")
             writer = KeyWriter(paths[-1], held=held)
-            for line, key in enumerate(keys, 1):
-                writer.add(hashlib.blake2b(b"%d" % key, digest_size=16).digest(), line)
+            hashes = [hashlib.blake2b(b"%d" % key, digest_size=16).digest() for key in keys]
+            for start in range(0, len(hashes), 3):
+                writer.add_all(hashes[start : start + 3], start + 1)
             writer.close()
         found = list(keys_twice(paths, compared=compared))
     where = [(f, line, key) for f, keys in enumerate(files) for line, key in enumerate(keys, 1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -51,7 +51,12 @@ def key_hash(item: Item, types: KeyTypes) -> bytes:
         if kind == "N" and not (held.isdecimal() and held[0] != "0"):
             held = plain_number(held)
         spelled += f"{len(held)}:{held}"
-    return hashlib.blake2b(spelled.encode(), digest_size=16).digest()
+    return spelled_hashes([spelled])[0]
+
+
+def spelled_hashes(keys: Iterable[str]) -> list[bytes]:
+    """16 bytes of each key, whose attributes are spelled with their lengths before them."""
+    return [hashlib.blake2b(spelled.encode(), digest_size=16).digest() for spelled in keys]
 
 
 def _no_key(item: Item, name: str, kind: str) -> str:
@@ -103,11 +108,16 @@ class ChangeCheck:
         return hashed
 
     def _check_time(self, micros: int) -> None:
-        window = self.window
-        if not _micros(window.start - _CLOCK) <= micros < _micros(window.stop + _CLOCK):
+        start, stop = clock_bounds(self.window)
+        if not start <= micros < stop:
             raise ItemInvalid(
                 f"WriteTimestampMicros {micros} lies outside the window", path="Metadata"
             )
+
+
+def clock_bounds(window: Window) -> tuple[int, int]:
+    """From when to before when a change of the window may say that it was written."""
+    return _micros(window.start - _CLOCK), _micros(window.stop + _CLOCK)
 
 
 def _check_image(name: str, image: Any, keys: Item) -> None:

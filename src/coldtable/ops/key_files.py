@@ -9,7 +9,7 @@ done, so that an interrupted run need not read the object again.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +33,15 @@ class KeyWriter:
         self._partial.write_bytes(b"")
         self._clear()
 
-    def add(self, hashed: bytes, line: int) -> None:
-        """One item's key."""
-        group = self._groups[hashed[0]]
-        group += hashed
-        group += _NUMBER.pack(line)
-        self._held += _RECORD
+    def add_all(self, hashes: Iterable[bytes | None], first: int) -> None:
+        """The keys of the lines from ``first`` on; of some there may be none."""
+        groups, number = self._groups, first
+        for number, hashed in enumerate(hashes, first):
+            if hashed:
+                group = groups[hashed[0]]
+                group += hashed
+                group += number.to_bytes(8)
+        self._held += _RECORD * (number - first + 1)
         if self._held >= self._most:
             self._flush()
 
@@ -75,8 +78,21 @@ def keys_twice(paths: Sequence[Path], *, compared: int = _MOST_COMPARED) -> Iter
     together = max(1, min(_GROUPS, _GROUPS * compared // max(total, 1)))
     parts = -(-total // (_GROUPS * compared)) or 1
     for start in range(0, _GROUPS, together):
-        for part in range(parts):
-            yield from _compare(paths, range(start, min(start + together, _GROUPS)), part, parts)
+        groups = range(start, min(start + together, _GROUPS))
+        # Nearly always no key is twice, which is sooner seen than where it is.
+        if parts > 1 or _any_twice(paths, groups):
+            for part in range(parts):
+                yield from _compare(paths, groups, part, parts)
+
+
+def _any_twice(paths: Sequence[Path], groups: range) -> bool:
+    seen: set[bytes] = set()
+    keys = 0
+    for path in paths:
+        for body in _bodies(path, groups):
+            seen.update([body[place : place + 16] for place in range(0, len(body), _RECORD)])
+            keys += len(body) // _RECORD
+    return len(seen) < keys
 
 
 def _compare(paths: Sequence[Path], groups: range, part: int, parts: int) -> Iterator[Twice]:

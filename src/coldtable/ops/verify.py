@@ -36,7 +36,8 @@ from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import recorded_definition
 from coldtable.ops.key_files import keys_twice
 from coldtable.ops.key_schema import find_types
-from coldtable.ops.scan import LineRules, Read, Reading
+from coldtable.ops.rows import LineRules
+from coldtable.ops.scan import Read, Reading
 from coldtable.ops.survey import Survey
 
 # What one process is given at a time: many small objects, or a large one.
