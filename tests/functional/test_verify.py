@@ -105,6 +105,34 @@ def test_damage_in_the_bucket(exported: Exported, coldtable: Coldtable) -> None:
         assert f"s3://{exported.bucket}/{victim}" in done.err
 
 
+def test_a_filtered_export(aws: EmbeddedAws, account: str, coldtable: Coldtable) -> None:
+    """Its bytes are as sound as any, and it is no copy of the table: DynamoDB tells that it was
+    filtered. Verify calls it damaged, and nothing is made of it: exit code 5."""
+    here = Account(aws, account)
+    for n in range(4):
+        here.put("p", n)
+    here.export(
+        ExportTime=here.settle(),
+        FilterSpecification={
+            "FilterExpression": "sk > :n",
+            "ExpressionAttributeValues": {":n": {"N": "1"}},
+        },
+    )
+    where = ["--archive", f"s3://{here.bucket}"]
+    done = coldtable("verify", *where, "--record", "--output", "json")
+    assert (done.code, verdicts(done)) == (5, ["damaged"]), done.err
+    assert "it was exported with a FilterSpecification" in done.err
+    key = ["--key", "pk:S", "--key", "sk:N"]
+    restored = coldtable("restore", "orders", "--at", "latest", "--to", "copy", *where, *key, "-q")
+    folded = coldtable(
+        *("materialize", "orders", "--at", "latest", "--to", f"s3://{here.bucket}/made", *where)
+    )
+    assert (restored.code, folded.code) == (5, 5), restored.err + folded.err
+    assert "it was exported with a FilterSpecification" in restored.err
+    assert "copy" not in here.dynamodb.list_tables()["TableNames"]
+    assert "Contents" not in here.s3.list_objects_v2(Bucket=here.bucket, Prefix="made/")
+
+
 def test_the_bucket_of_the_settings(exported: Exported, coldtable: Coldtable, boto: Boto) -> None:
     """Without --archive the settings name the bucket, and the verdict is noted in its catalog:
     with --archive, too, once there is one."""
@@ -151,7 +179,7 @@ def test_without_the_rights(exported: Exported, coldtable: Coldtable, boto: Boto
     done = run(["s3:ListBucket"])
     assert done.code == 11
     assert "s3:GetObject is missing" in done.err
-    exported.s3.put_object(Bucket=exported.bucket, Key="coldtable/v1/x", Body=b"")
+    exported.s3.put_object(Bucket=exported.bucket, Key="coldtable/v1/log/x", Body=b"")
     reading = ["s3:ListBucket", "s3:GetObject"]
     done = run(reading)
     assert (done.code, verdicts(done)) == (3, ["verified"] * 3), done.err
@@ -169,8 +197,8 @@ def test_a_stopped_run_ends_at_once(
     silent, heard, calls = Event(), Event(), itertools.count()
 
     def harm(_operation: str) -> None:
-        # Two listings, six manifests with their MD5s; then the data files.
-        if next(calls) > 16:
+        # Two listings, six manifests with their MD5s, three exports described; then the data files.
+        if next(calls) > 19:
             silent.set()
             heard.wait(60)
 

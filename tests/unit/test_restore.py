@@ -33,6 +33,7 @@ from coldtable.ops.fold_limits import limits
 from coldtable.ops.materialize import Destination, materialize, plan_materialize
 from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, Windows, plan_table
+from coldtable.ops.witness import Witness
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
 from coldtable.testing.fakes import FakeObjects
 from coldtable.testing.imports import FakeImporter
@@ -51,6 +52,7 @@ class Ground:
     notes: dict[str, bytes] = field(default_factory=dict)
     tables: FakeTables = field(default_factory=FakeTables)
     bucket: str | None = "archive"
+    witness: Witness | None = None
     said: list[str] = field(default_factory=list)
     told: list[Progress] = field(default_factory=list)
 
@@ -84,6 +86,7 @@ class Ground:
             now=lambda: NOON,
             pause=lambda _: None,
             say=self.said.append,
+            witness=self.witness,
         )
 
     def plan(self, **changes: Any) -> TablePlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from coldtable.cli.context import Context
@@ -11,6 +12,7 @@ from coldtable.core.policy import parse_configuration, settings_for
 from coldtable.core.settings import parse_path
 from coldtable.errors import NotFound, UsageError
 from coldtable.model import Destination
+from coldtable.ops.witness import Describe, Witness
 from coldtable.ports import ObjectStore
 from coldtable.ports_restore import Retriever
 
@@ -43,6 +45,17 @@ class Opener:
 
         client = self.context.session.client("s3")
         return S3Retriever(client, self.bucket or "", owner=self.owner)
+
+    def witness(self) -> Witness | None:
+        """Who knows which exports were filtered; for a folder nobody is asked."""
+        if self.folder is not None:
+            return None
+        from coldtable.aws.exporter import DynamoDbExporter
+
+        def connect() -> Describe:
+            return DynamoDbExporter(self.context.session.client("dynamodb")).describe
+
+        return Witness(connect=connect, now=lambda: datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

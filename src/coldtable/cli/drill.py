@@ -85,8 +85,9 @@ def drill(
     and what ImportTable itself asks for: `logs:CreateLogGroup`, `logs:CreateLogStream`,
     `logs:DescribeLogGroups`, `logs:DescribeLogStreams`, `logs:PutLogEvents`,
     `logs:PutRetentionPolicy`. `s3:ListBucket` on the archive's bucket, `s3:GetObject` on its
-    objects; for what is known of the drill, for its record, and for what increments are folded into
-    (see --scratch) `s3:PutObject`, `s3:AbortMultipartUpload` and `s3:DeleteObject`; with --retrieve
+    objects, and to know of filters `dynamodb:DescribeExport` on the exports; for what is known of
+    the drill, for its record, and for what increments are folded into (see --scratch)
+    `s3:PutObject`, `s3:AbortMultipartUpload` and `s3:DeleteObject`; with --retrieve
     `s3:RestoreObject`; without --archive `ssm:GetParametersByPath`.
 
     Parameters

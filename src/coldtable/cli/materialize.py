@@ -72,8 +72,8 @@ def materialize(
     IAM: `s3:ListBucket` on both buckets, `s3:GetObject` on both buckets' objects, `s3:PutObject`
     and `s3:AbortMultipartUpload` on those of the new one (`kms:Decrypt` and `kms:GenerateDataKey`
     if they are encrypted with a key), `s3:DeleteObject` to take back what was written when the
-    archive turns out to be damaged; with --retrieve `s3:RestoreObject`; without --archive
-    `ssm:GetParametersByPath`.
+    archive turns out to be damaged; to know of filters `dynamodb:DescribeExport` on the exports;
+    with --retrieve `s3:RestoreObject`; without --archive `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -125,7 +125,13 @@ def materialize(
         asked=asked,
         yes=yes and not dry_run,
     )
-    gate = Gate(store=store, archive=found, retriever=retrieval.retriever)
+    gate = Gate(
+        store=store,
+        archive=found,
+        retriever=retrieval.retriever,
+        witness=place.open.witness(),
+        say=context.note,
+    )
 
     def planned() -> tuple[RestorePlan, Need]:
         plan = gate.choose(

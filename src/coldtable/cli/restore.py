@@ -96,7 +96,8 @@ def restore(
     `dynamodb:DescribeImport`, `dynamodb:ListImports`, `logs:GetLogEvents`, and what ImportTable
     itself asks for: `logs:CreateLogGroup`, `logs:CreateLogStream`, `logs:DescribeLogGroups`,
     `logs:DescribeLogStreams`, `logs:PutLogEvents`, `logs:PutRetentionPolicy`. `s3:ListBucket` on
-    the archive's bucket, `s3:GetObject` on its objects; for the checkpoint and for what increments
+    the archive's bucket, `s3:GetObject` on its objects, and to know of filters
+    `dynamodb:DescribeExport` on the exports; for the checkpoint and for what increments
     are folded into (see --scratch) `s3:PutObject`, `s3:AbortMultipartUpload` and
     `s3:DeleteObject`; with --retrieve `s3:RestoreObject` on its objects; without --archive
     `ssm:GetParametersByPath`.
@@ -267,6 +268,7 @@ def restore_windows(
         pause=time.sleep,
         say=context.note,
         retriever=place.open.retriever(),
+        witness=place.open.witness(),
     )
 
 

@@ -83,7 +83,8 @@ def verify(
 
     IAM: `s3:ListBucket` on the bucket and `s3:GetObject` on its objects (`kms:Decrypt` if they are
     encrypted with a key); to note the verdict `s3:PutObject` on `coldtable/v1/evidence/*` (and
-    `kms:GenerateDataKey`); without --archive `ssm:GetParametersByPath`.
+    `kms:GenerateDataKey`); to know of filters `dynamodb:DescribeExport` on the exports; without
+    --archive `ssm:GetParametersByPath`.
 
     Parameters
     ----------
@@ -155,7 +156,9 @@ def verify(
         alone=0 if cores else _ALONE,
     )
     with _Shown(context) as shown:
-        report = verify_archive(place.open, wanted, crew, now, shown)
+        report = verify_archive(place.open, wanted, crew, now, shown, place.open.witness())
+    for text in report.notes:
+        context.note(text)
     problem = problem_of(report, place, allow_gap=allow_gap)
     drilled = drilled and problem is None
     if not drilled:

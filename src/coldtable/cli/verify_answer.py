@@ -31,6 +31,7 @@ def answer(
         "exports": [_checked_body(place, one) for one in report.checked],
         "orphans": [place.name(key) for key in report.orphans],
         "orphanCount": report.orphan_count,
+        "notes": list(report.notes),
         "unjoined": [
             {
                 "exportId": u.export.export_id,

@@ -16,7 +16,7 @@ from typing import Any
 
 from coldtable.core.records import ROOT, Home, iso_z, stamp, unstamp
 from coldtable.core.request import exact_iso
-from coldtable.core.verification import Checked, Level, Problem, Report, Subset, Verdict
+from coldtable.core.verification import Checked, Fault, Level, Problem, Report, Subset, Verdict
 from coldtable.model import Table
 
 _NAME = re.compile(
@@ -197,13 +197,18 @@ def _export(one: Checked) -> dict[str, Any]:
         "verdict": str(one.verdict),
         "objects": one.objects,
         "objectsRead": one.read,
-        "problems": [_problem(problem) for problem in one.problems[:MOST_PROBLEMS]],
+        "problems": [_problem(problem) for problem in _worst(one.problems)],
     }
     if (more := len(one.problems) - MOST_PROBLEMS) > 0:
         fields["moreProblems"] = more
     if one.notes:
         fields["notes"] = list(one.notes)
     return fields
+
+
+def _worst(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """As many as are listed; that it was filtered is among them in any case."""
+    return sorted(problems, key=lambda p: p.fault is not Fault.FILTERED)[:MOST_PROBLEMS]
 
 
 def _iso(moment: datetime) -> str:
@@ -267,6 +272,7 @@ class _Finding:
     folder: str
     look: _Look
     reason: str
+    final: bool = False
 
 
 def bad_exports(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -275,7 +281,7 @@ def bad_exports(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     ``records`` are its verifications, in any order; other records are passed over. What a run
     found stands until one that saw at least the same found nothing wrong: at the same level or a
     deeper one, in the same part of the archive or a larger one. That an export is not mentioned
-    says nothing.
+    says nothing. One that was filtered is bad for good.
     """
     found: dict[str, tuple[_Finding, ...]] = {}
     for record in sorted(records, key=_age):
@@ -307,7 +313,7 @@ def _judged(
 ) -> tuple[_Finding, ...]:
     """The findings about an export after what one record says of it."""
     new = tuple(
-        _Finding(str(line["folder"]), _look(record, line), _reason(record, line))
+        _Finding(str(line["folder"]), _look(record, line), _reason(record, line), _is_final(line))
         for line in told
         if line["verdict"] in (Verdict.DAMAGED, Verdict.INCOMPLETE)
     )
@@ -318,7 +324,8 @@ def _judged(
     stands = tuple(
         finding
         for finding in before
-        if not all(look.covers(finding.folder, finding.look, folders) for look in looks)
+        if finding.final
+        or not all(look.covers(finding.folder, finding.look, folders) for look in looks)
     )
     return (*stands, *new)
 
@@ -337,6 +344,11 @@ def _look(record: Mapping[str, Any], line: Mapping[str, Any]) -> _Look:
         number, of = str(record["subset"]).split("/")
         part = Subset(number=int(number), of=int(of))
     return _Look(list(Level).index(level), part, str(record.get("prefix", "")))
+
+
+def _is_final(line: Mapping[str, Any]) -> bool:
+    """What was filtered stays so, and after 90 days nobody can be asked any more."""
+    return any(problem.get("fault") == Fault.FILTERED for problem in line.get("problems", ()))
 
 
 def _reason(record: Mapping[str, Any], line: Mapping[str, Any]) -> str:

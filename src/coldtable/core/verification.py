@@ -61,6 +61,7 @@ class Fault(StrEnum):
     MISSING = "missing"
     UNREADABLE = "unreadable"
     ARCHIVED = "archived"
+    FILTERED = "filtered"
 
     @property
     def unread(self) -> bool:
@@ -125,7 +126,8 @@ class Unjoined:
 class Report:
     """What one run of verify found, in the order of the archive.
 
-    ``began`` is when it did, before it was interrupted if it was.
+    ``began`` is when it did, before it was interrupted if it was. ``notes`` say what of the whole
+    run could not be known.
     """
 
     level: Level
@@ -134,6 +136,7 @@ class Report:
     orphans: tuple[str, ...] = ()
     orphan_count: int = 0
     unjoined: tuple[Unjoined, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +177,10 @@ def parse_subset(text: str, today: date) -> Subset:
 
 
 def judge(problems: Iterable[Problem]) -> Verdict:
-    """The verdict on an export with a summary. Wrong bytes weigh more than missing ones."""
+    """The verdict on an export with a summary. Wrong bytes weigh more than missing ones; what was
+    filtered lacks items for good."""
     faults = {problem.fault for problem in problems}
-    if Fault.DAMAGED in faults:
+    if faults & {Fault.DAMAGED, Fault.FILTERED}:
         return Verdict.DAMAGED
     if Fault.MISSING in faults:
         return Verdict.INCOMPLETE

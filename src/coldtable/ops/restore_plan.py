@@ -44,6 +44,7 @@ from coldtable.ops.proof import read_items
 from coldtable.ops.restore_checkpoint import checkpoint_of
 from coldtable.ops.retrieve import Gate
 from coldtable.ops.send import Time
+from coldtable.ops.witness import Witness
 from coldtable.ports import ObjectStore
 from coldtable.ports_restore import Importer, Retriever, TableReader, Tables, TableWriter
 
@@ -82,7 +83,7 @@ class Windows:
     written, in the same terms, and ``own`` a folder of one's own among the folds. ``ion`` reads a
     line of an ION export; ``crew`` proves data files, from stores that ``open_store`` makes;
     ``bounds`` is what a fold may use; ``retriever`` knows what S3 has archived, if the archive is a
-    bucket; ``time`` is what writing is paced by.
+    bucket, and ``witness`` which exports were filtered; ``time`` is what writing is paced by.
     """
 
     store: ObjectStore
@@ -106,6 +107,7 @@ class Windows:
     pause: Callable[[float], None]
     say: Callable[[str], None]
     retriever: Retriever | None = None
+    witness: Witness | None = None
     own: str = ""
     time: Time = field(default_factory=Time)
 
@@ -173,7 +175,13 @@ def gate_of(windows: Windows) -> Gate:
     archive = find_exports(windows.store, windows.prefix)
     for bad in archive.unreadable:
         windows.say(f"{bad.summary_key} cannot be read, and is left out: {bad.reason}")
-    return Gate(store=windows.store, archive=archive, retriever=windows.retriever)
+    return Gate(
+        store=windows.store,
+        archive=archive,
+        retriever=windows.retriever,
+        witness=windows.witness,
+        say=windows.say,
+    )
 
 
 def exports_of(gate: Gate, windows: Windows, table: str) -> tuple[ArchivedExport, ...]:

@@ -21,6 +21,7 @@ from coldtable.core.retrieval import Asked, Need, need_of, offer_of, refusal
 from coldtable.errors import DamagedError, NotCovered, NotFound
 from coldtable.model_restore import Stored
 from coldtable.ops.archive import load_files
+from coldtable.ops.witness import Witness
 from coldtable.ports import ObjectStore
 from coldtable.ports_restore import Retriever
 
@@ -38,19 +39,25 @@ T = TypeVar("T")
 class Gate:
     """An archive in front of its plan: what of it can be read now.
 
-    ``retriever`` is ``None`` for a folder on a disk, which archives nothing.
+    ``retriever`` is ``None`` for a folder on a disk, which archives nothing; ``witness`` is who
+    knows of filters, if anybody may be asked, and ``say`` is told if he is silent.
     """
 
     store: ObjectStore
     archive: Archive
     retriever: Retriever | None = None
+    witness: Witness | None = None
+    say: Callable[[str], None] = lambda _: None
 
     def admit(self, exports: Sequence[ArchivedExport]) -> Need:
         """What S3 keeps apart of what these exports are read from: all of it can be read.
 
         Raises ``Archived`` with what cannot. Lists of files come first, because only they tell the
-        files of an increment; a full export's lie in its own folder.
+        files of an increment; a full export's lie in its own folder. Raises ``DamagedError`` if one
+        of them was filtered.
         """
+        for note in self.witness.refuse(exports).notes if self.witness else ():
+            self.say(note)
         if self.retriever is None or not self.archive.cold:
             return Need()
         lists = need_of(

@@ -7,10 +7,9 @@ grow with what is read; what is done survives an interruption (``ops.checkpoint`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +30,8 @@ from coldtable.core.verification import (
 from coldtable.errors import DamagedError
 from coldtable.model import Table
 from coldtable.ops.archive import find_exports
+from coldtable.ops.batches import batches
+from coldtable.ops.catalog import Catalog
 from coldtable.ops.checkpoint import Checkpoint
 from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import recorded_definition
@@ -39,9 +40,8 @@ from coldtable.ops.key_schema import find_types
 from coldtable.ops.rows import LineRules
 from coldtable.ops.scan import Read, Reading
 from coldtable.ops.survey import Survey
+from coldtable.ops.witness import FILTERED, Told, Witness
 
-# What one process is given at a time: many small objects, or a large one.
-_BATCH_BYTES, _BATCH_OBJECTS = 4 * 1024 * 1024, 64
 _MOST_TWICE = 10
 
 
@@ -81,12 +81,18 @@ class Watch(Protocol):
 
 
 def verify_archive(
-    open_store: OpenStore, wanted: Wanted, crew: Crew, now: datetime, watch: Watch
+    open_store: OpenStore,
+    wanted: Wanted,
+    crew: Crew,
+    now: datetime,
+    watch: Watch,
+    witness: Witness | None = None,
 ) -> Report:
     """Verify what ``wanted`` says, and report on every export and on what no export explains.
 
-    Raises ``NotFound`` if there is no export of the table, and what keeps everything from being
-    read (``AccessDenied``); all else is in the report.
+    ``witness`` is DynamoDB, where it may be asked which exports were filtered; about those that the
+    catalog has noted as proven nobody asks again. Raises ``NotFound`` if there is no export of the
+    table, and what keeps everything from being read (``AccessDenied``); all else is in the report.
     """
     store = open_store()
     archive = find_exports(store, wanted.prefix)
@@ -97,7 +103,10 @@ def verify_archive(
     checked += [_unreadable(found) for found in archive.unreadable]
     for one in checked:
         watch.judged(one)
-    run = _Run(survey=survey, wanted=wanted, watch=watch, now=now, began=now)
+    told = witness.ask(selected, Catalog(store)) if witness else Told()
+    run = _Run(
+        survey=survey, wanted=wanted, watch=watch, now=now, began=now, filtered=told.filtered
+    )
     if wanted.level.reads_objects:
         checked += run.read(open_store, crew)
     else:
@@ -110,6 +119,9 @@ def verify_archive(
         orphans=tuple(survey.orphans),
         orphan_count=survey.orphan_count,
         unjoined=tuple(u for u in unjoined(archive.exports) if u.export.summary_key in place),
+        notes=(f"Whether exports were filtered is not known: {told.silent}",)
+        if told.silent
+        else (),
     )
 
 
@@ -155,6 +167,7 @@ class _Run:
     watch: Watch
     now: datetime
     began: datetime
+    filtered: frozenset[str] = frozenset()
     _open: dict[int, _Open] = field(default_factory=dict)
     _judged: list[Checked] = field(default_factory=list)
     _types: dict[Table, KeyTypes | None] = field(default_factory=dict)
@@ -175,9 +188,7 @@ class _Run:
             len(self.survey.selected), inventory.objects, inventory.bytes, checkpoint.resumed
         )
         try:
-            for reads in crew.read(
-                open_store, _batches(self._readings(checkpoint), inventory.size)
-            ):
+            for reads in crew.read(open_store, batches(self._readings(checkpoint), inventory.size)):
                 for read in reads:
                     if any(p.fault.unread for p in read.problems):
                         unread += 1
@@ -231,6 +242,10 @@ class _Run:
     def _begin(self, number: int) -> _Open:
         export = self.survey.selected[number]
         opened = self._open[number] = _Open(export=export)
+        if export.export_id in self.filtered:
+            opened.problems.append(
+                Problem(key=export.summary_key, fault=Fault.FILTERED, reason=FILTERED)
+            )
         broken = self.survey.broken.get(export.summary_key)
         if broken:
             opened.problems.append(broken)
@@ -360,21 +375,3 @@ def _twice(opened: _Open) -> list[Problem]:
     for path in paths:
         path.unlink()
     return problems
-
-
-def _batches(
-    readings: Iterator[Reading], size: Callable[[str], int | None]
-) -> Iterator[list[Reading]]:
-    """Readings together, until there is enough for one process to do."""
-    batch: list[Reading] = []
-    held = 0
-    for reading in chain(readings, [None]):
-        if reading is None:
-            if batch:
-                yield batch
-            return
-        batch.append(reading)
-        held += size(reading.file.key) or 0
-        if held >= _BATCH_BYTES or len(batch) >= _BATCH_OBJECTS:
-            yield batch
-            batch, held = [], 0
