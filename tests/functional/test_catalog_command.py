@@ -68,6 +68,11 @@ def test_a_lost_catalog_comes_back(
     held = coldtable("hold", "list", "--output", "json").json["holds"]
     assert [(one["number"], one["by"]) for one in held] == [(1, "coldtable catalog rebuild")]
     assert "the catalog was rebuilt" in coldtable("expire").out
+    leftover = "x/AWSDynamoDB/00000000000001-0000000a"
+    boto("s3").put_object(Bucket=f"archive-{account}", Key=f"{leftover}/_started", Body=b"")
+    unsure = coldtable("expire", "--orphans", "--output", "json")
+    assert unsure.json["orphans"] == []
+    assert "Only leftovers that the catalog knows are listed" in unsure.err
     again = coldtable("catalog", "rebuild")
     assert again.code == 0
     assert "The catalog lacks nothing that a manifest tells." in again.out
@@ -75,6 +80,8 @@ def test_a_lost_catalog_comes_back(
     assert len(exports(boto)) == 1
     confirmed = coldtable("hold", "confirm", "--reason", "there was none")
     assert (confirmed.code, confirmed.out) == (0, f"{table}: hold 1: released\n")
+    (sure,) = coldtable("expire", "--orphans", "--output", "json").json["orphans"]
+    assert sure["folder"].endswith(f"/{leftover}/")
     assert "all of it was confirmed" in coldtable("hold", "confirm", "--reason", "x").out
     assert coldtable("hold", "list", "--output", "json").json["holds"] == []
     assert coldtable("hold", "confirm", "nothing", "--reason", "x").code == 12

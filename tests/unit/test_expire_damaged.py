@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from datetime import timedelta
 from pathlib import Path
 from threading import RLock
@@ -10,6 +11,7 @@ from threading import RLock
 import pytest
 
 from coldtable.core.evidence import Run
+from coldtable.core.manifest import md5_of
 from coldtable.core.records import Home
 from coldtable.core.verification import Level
 from coldtable.model import Destination, ExportRequest, Snapshot
@@ -240,6 +242,13 @@ def test_a_damaged_manifest_is_not_believed() -> None:
     store.put("p/AWSDynamoDB/00000000000002-0000000b/_started", b"")
     assert data_keys(store, folder, "00000000000001-0000000a", trusted=False) == []
     assert data_keys(store, folder, "00000000000001-0000000a") == []
+    # One that was copied over from the neighbour matches its own MD5.
+    row = {"itemCount": 0, "md5Checksum": "x", "etag": "x", "dataFileS3Key": mine[1]}
+    listing = json.dumps(row).encode() + b"\n"
+    store.put(f"{folder}/manifest-files.json", listing)
+    store.put(f"{folder}/manifest-files.md5", md5_of(listing).encode())
+    assert data_keys(store, folder, "00000000000001-0000000a", trusted=False) == []
+    assert data_keys(store, folder, "00000000000001-0000000a") == mine[1:]
 
 
 def test_indexed_months_tell_of_it(retried: Night) -> None:

@@ -35,6 +35,7 @@ class _Work:
     done: list[Expired] = field(default_factory=list)
     gone: list[Orphan] = field(default_factory=list)
     problems: list[ColdtableError] = field(default_factory=list)
+    unconfirmed: bool = False
 
     @property
     def size(self) -> int:
@@ -120,6 +121,7 @@ def _plan(
         work.plans.append((bucket, plan_expiry(shelf, retention, ground, gone=gone)))
     for bucket in kept.buckets if orphans else ():
         lost = any(h.rebuilt for b, p in work.plans if b is bucket for h in p.holds)
+        work.unconfirmed |= lost
         mine = [s for s in bucket.shelves if not tables or s.home.name in tables]
         attempts = [attempt for shelf in mine for _, attempt in shelf.attempts]
         # What is on its way out is finished by its own table's plan.
@@ -148,6 +150,11 @@ def _carry_out(work: _Work, now: datetime, context: Context) -> None:
 def _say_more(context: Context, work: _Work, *, yes: bool, orphans: bool) -> None:
     if not orphans:
         context.detail("What failed exports left behind is not looked for: --orphans does")
+    elif work.unconfirmed:
+        context.note(
+            "Only leftovers that the catalog knows are listed: it was rebuilt, and nobody has "
+            "confirmed it (coldtable hold confirm)"
+        )
     if work.is_empty:
         context.note("Nothing is to be removed")
         return

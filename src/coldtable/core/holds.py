@@ -50,8 +50,7 @@ def rebuild_hold(table: str, now: datetime) -> Hold:
     """What stands in for the holds that a lost catalog may have had."""
     return Hold(
         number=0,
-        reason="the catalog was rebuilt, and holds that it had may be lost: place them again, then "
-        f"run: coldtable hold confirm {table}",
+        reason=f"the catalog was rebuilt, and may have lost holds: coldtable hold confirm {table}",
         at=now,
         by="coldtable catalog rebuild",
         rebuilt=True,
