@@ -24,7 +24,7 @@ from coldtable.model_restore import TableRequest, Way
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.drill import DrillReport, drill_table
 from coldtable.ops.drill_plan import DrillPlan, DrillWish, drills_of, last_drill, plan_drill
-from coldtable.ops.restore_plan import Windows
+from coldtable.ops.restore_plan import Progress, Windows
 from coldtable.testing.exports import NOON
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.test_restore import KEY, Ground, line, spoil
@@ -512,3 +512,38 @@ def test_when_a_table_was_drilled_last() -> None:
     found = last_drill(catalog, home, ground.archive.table_id)
     assert report.drill.ended
     assert found == report.drill.ended.replace(microsecond=0)
+
+
+def test_a_table_that_took_the_imported_one_s_place() -> None:
+    """Somebody replaces it as soon as it is there: theirs is not marked, compared or deleted."""
+    ground = Field()
+
+    def take_its_place(now: Progress) -> None:
+        if now.what == "items imported" and now.done == 70:
+            (name,) = ground.scratch_tables
+            ground.tables.lingers = 0
+            ground.tables.delete_table(name)
+            ground.tables.add(name, KEY)
+
+    plan = ground.prepare(way=Way.IMPORT)
+    with pytest.raises(Conflict, match="not the one that was imported"):
+        drill_table(plan, ground.windows, take_its_place)
+    (name,) = ground.scratch_tables
+    with pytest.raises(Conflict, match=name):
+        ground.drill(way=Way.IMPORT)
+    assert ground.scratch_tables == {name}
+    assert ground.tables.asked(name) == []
+
+
+def test_a_failed_one_s_name_may_be_somebody_else_s() -> None:
+    """Once the kept table is gone, another one of its name keeps no drill from being begun."""
+    ground = Field()
+    spoil(ground, "content")
+    assert ground.drill().error
+    ground.tables.see = lambda items: items
+    (name,) = ground.scratch_tables
+    ground.tables.lingers = 0
+    ground.tables.delete_table(name)
+    ground.tables.add(name, KEY)
+    assert ground.drill().drill.result is Result.PASSED
+    assert ground.scratch_tables == {name}

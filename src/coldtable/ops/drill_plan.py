@@ -224,12 +224,5 @@ def _restore(
         gate,
         source,
     )
-    if restore.target is not None and not (restore.checkpoint and restore.checkpoint.ours):
-        raise Conflict(
-            f"There is a table {drill.name}, and it is not known to be this drill's own: it was "
-            "left as it is",
-            hint="If an interrupted drill made it some seconds ago, run the same command again; "
-            "else it is somebody else's",
-        )
     level, because = compare_level(wish.compare, restore.estimate, restore.definition)
     return replace(restore, wish=replace(restore.wish, compare=level)), because

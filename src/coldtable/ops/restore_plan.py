@@ -55,7 +55,8 @@ _SAMPLE = 200
 class RestoreWish:
     """What somebody asks for. ``at`` is ``None`` for the newest restore point, ``way`` for the
     best that applies, ``merging`` for a table that must be new or empty. Without ``prove`` damage
-    is only found on the way. ``marks`` are tags by which a table that it makes is known again."""
+    is only found on the way. ``marks`` are tags by which a table that it makes is known again; it
+    fills no other then."""
 
     table: str
     at: datetime | None
@@ -308,6 +309,13 @@ def _check_target(
             f"{wish.to} is the table that the exports are of",
             hint="Restore into a new one: --to ANOTHER-NAME. To write into the source itself: "
             "--into-source, and --merge because it has items",
+        )
+    if wish.marks and not (checkpoint and checkpoint.ours):
+        raise Conflict(
+            f"There is a table {wish.to}, and it is not known to be this run's own: it was left as "
+            "it is",
+            hint="If an interrupted run made it some seconds ago, run the same command again; else "
+            "it is somebody else's",
         )
     if wish.merging or checkpoint is not None:
         return
