@@ -26,6 +26,8 @@ _NAME = re.compile(
 # A record stays small enough to be read at once, whatever the archive holds: so many exports are
 # listed, so many of an export's problems, so many increments that join on to nothing.
 MOST_EXPORTS, MOST_PROBLEMS, MOST_UNJOINED = 2000, 10, 100
+_BAD = (Verdict.DAMAGED, Verdict.INCOMPLETE)
+_WHOLE = Subset(number=1, of=1)
 
 
 class Kind(StrEnum):
@@ -286,8 +288,7 @@ def bad_exports(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     found: dict[str, tuple[_Finding, ...]] = {}
     for record in sorted(records, key=_age):
         for export_id, told in _by_export(record):
-            findings = _judged(found.get(export_id, ()), record, told)
-            found[export_id] = findings
+            found[export_id] = _judged(found.get(export_id, ()), record, told)
     return {export_id: finds[-1].reason for export_id, finds in found.items() if finds}
 
 
@@ -315,7 +316,7 @@ def _judged(
     new = tuple(
         _Finding(str(line["folder"]), _look(record, line), _reason(record, line), _is_final(line))
         for line in told
-        if line["verdict"] in (Verdict.DAMAGED, Verdict.INCOMPLETE)
+        if line["verdict"] in _BAD
     )
     if any(line["verdict"] not in (*_BAD, Verdict.VERIFIED) for line in told):
         return (*before, *new)
@@ -328,10 +329,6 @@ def _judged(
         or not all(look.covers(finding.folder, finding.look, folders) for look in looks)
     )
     return (*stands, *new)
-
-
-_BAD = (Verdict.DAMAGED, Verdict.INCOMPLETE)
-_WHOLE = Subset(number=1, of=1)
 
 
 def _look(record: Mapping[str, Any], line: Mapping[str, Any]) -> _Look:
