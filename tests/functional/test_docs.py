@@ -68,16 +68,18 @@ def commands(document: Path) -> list[Command]:
 def test_every_command_works(
     document: Path, fresh_aws: Callable[..., EmbeddedAws], tmp_path: Path
 ) -> None:
-    """Each command of the document exits as it says, on an account with the tables it names."""
+    """Each command of the document exits as it says, on an account with the tables it names and
+    the items."""
     todo = commands(document)
     if not todo:
         return
     aws = fresh_aws()
     env = {**os.environ, **aws.env(), "HOME": str(tmp_path)}
+    here = Installation(aws, aws.account, partial(client, aws, key="test", secret="test"))
     for name in ("orders", "users"):
-        Installation(aws, aws.account, partial(client, aws, key="test", secret="test")).add_table(
-            name
-        )
+        here.add_table(name)
+        for item in ("user#42", "user#43"):
+            here.boto("dynamodb").put_item(TableName=name, Item={"id": {"S": item}})
     write_profiles(tmp_path)
     key = client(aws, "kms", "test", "test").create_key()["KeyMetadata"]["Arn"]
     aws.advance(timedelta(days=2))

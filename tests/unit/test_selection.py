@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coldtable.core.definition import parse_key
 from coldtable.core.selection import parse_selection
-from coldtable.errors import DamagedError, UsageError
+from coldtable.errors import DamagedError, NotFound, UsageError
 from coldtable.model_restore import Way
 from coldtable.testing.exports import NOON, item_line, record_line
 
@@ -105,10 +105,20 @@ def test_single_items_are_restored_as_they_were() -> None:
     assert report.plan.way is Way.WRITE
     found = {i["pk"]["S"]: i["n"]["N"] for i in ground.tables.items("copy")}
     assert found == {"p2": "2", "p3": "33", "p5": "5", "new": "1000"}
+    assert any("there was no item p4 or nowhere" in said for said in ground.said)
     ground.tables.delete_table("copy")
     ground.restore(keys=keys, at=NOON)
     found = {i["pk"]["S"]: i["n"]["N"] for i in ground.tables.items("copy")}
     assert found == {"p2": "2", "p3": "3", "p4": "4", "p5": "5"}
+
+
+def test_keys_of_no_item_make_no_table() -> None:
+    """Where nothing is meant nothing is made, and the words that mean nothing are named."""
+    ground = Ground()
+    with pytest.raises(NotFound, match="there was no item nowhere or") as caught:
+        ground.restore(keys=("nowhere", '{"pk":{"S":"p777"}}'))
+    assert "p777" in str(caught.value)
+    assert ground.tables.state("copy") is None
 
 
 def test_damage_anywhere_stops_it() -> None:

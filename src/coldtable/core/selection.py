@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +20,13 @@ _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 class Selection:
     """Items by partition keys and by whole keys, in their one spelling (``core.items``).
 
-    ``needles`` are bytes one of which every line has that can be meant; ``None`` if there are no
-    such bytes, so that every line must be parsed.
+    Both map to the words that mean them. ``needles`` are bytes one of which every line has that can
+    be meant; ``None`` if there are no such bytes, so that every line must be parsed.
     """
 
     schema: KeySchema
-    partitions: frozenset[bytes]
-    wholes: frozenset[bytes]
+    partitions: Mapping[bytes, str]
+    wholes: Mapping[bytes, str]
     needles: tuple[bytes, ...] | None
 
     def may_be(self, line: bytes) -> bool:
@@ -38,9 +38,21 @@ class Selection:
         names = self.schema.names
         if any(name not in item for name in names):
             raise ItemInvalid("it lacks its key", path=next(n for n in names if n not in item))
-        whole = canonical({name: item[name] for name in names})
-        partition = canonical({names[0]: item[names[0]]})
+        whole, partition = self._keys(item)
         return whole if whole in self.wholes or partition in self.partitions else None
+
+    def missing(self, items: Iterable[Item]) -> tuple[str, ...]:
+        """The words that mean none of the items."""
+        left = {**self.partitions, **self.wholes}
+        for item in items:
+            for key in self._keys(item):
+                left.pop(key, None)
+        return tuple(left.values())
+
+    def _keys(self, item: Item) -> tuple[bytes, bytes]:
+        names = self.schema.names
+        whole = canonical({name: item[name] for name in names})
+        return whole, canonical({names[0]: item[names[0]]})
 
 
 def parse_selection(words: Sequence[str], schema: KeySchema) -> Selection:
@@ -49,18 +61,21 @@ def parse_selection(words: Sequence[str], schema: KeySchema) -> Selection:
     ``user#42`` is a string, a number or base64, as the key's type is; ``{"pk":{"S":"a"},
     "sk":{"N":"1"}}`` names one item. Raises ``UsageError``.
     """
-    partitions, wholes = list[Item](), list[Item]()
+    partitions, wholes = dict[bytes, str](), dict[bytes, str]()
+    keys = []
     for word in words:
         if word.startswith("{"):
-            key = _whole(word, schema)
-            (wholes if schema.sort else partitions).append(key)
+            key: Item = _whole(word, schema)
+            (wholes if schema.sort else partitions)[canonical(key)] = word
         else:
-            partitions.append({schema.partition.name: _value(word, schema.partition)})
+            key = {schema.partition.name: _value(word, schema.partition)}
+            partitions[canonical(key)] = word
+        keys.append(key)
     return Selection(
         schema=schema,
-        partitions=frozenset(map(canonical, partitions)),
-        wholes=frozenset(map(canonical, wholes)),
-        needles=_needles([*partitions, *wholes], schema.partition),
+        partitions=partitions,
+        wholes=wholes,
+        needles=_needles(keys, schema.partition),
     )
 
 

@@ -10,6 +10,7 @@ from coldtable.core.archive import SUMMARY, ArchivedExport
 from coldtable.core.checkpoint import digest_of
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
+from coldtable.core.request import exact_iso
 from coldtable.core.selection import Selection, parse_selection
 from coldtable.core.verification import Fault, Problem
 from coldtable.errors import (
@@ -17,6 +18,7 @@ from coldtable.errors import (
     ColdtableError,
     DamagedError,
     ItemInvalid,
+    NotFound,
     ServiceFailed,
 )
 from coldtable.ops.archive import load_files
@@ -164,6 +166,11 @@ def _selected(plan: TablePlan, selection: Selection, windows: Windows, progress:
                 found.pop(key, None)
             else:
                 found[key] = item
+    if missing := selection.missing(map(parse_json, found.values())):
+        text = f"At {exact_iso(plan.source.moment)} there was no item {' or '.join(missing)}"
+        if not found:
+            raise NotFound(text, hint="Nothing was written. Was it another key, or another time?")
+        windows.say(text)
     lines = [b'{"Item":' + item + b"}" for _, item in sorted(found.items())]
     file = DataFile(key="the selected items", items=len(lines), md5=_digest(lines))
     return Content(files=(file,), read=lambda _: lines, items=len(lines))
