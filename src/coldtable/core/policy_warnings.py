@@ -22,7 +22,15 @@ _USD_PER_GB = 0.10
 _LEAST_GB = 0.01
 
 _CONTINUOUS = ("every_minutes", "full_every_days", "view")
-_KEEPS = ("keep_within_days", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly")
+# How many days DynamoDB keeps a deleted table's last backup, where PITR was on [DOC-PITR].
+_LAST_BACKUP = 35
+_LENGTHS = {
+    "keep_within_days": 1,
+    "keep_daily": 1,
+    "keep_weekly": 7,
+    "keep_monthly": 30,
+    "keep_yearly": 365,
+}
 
 
 def warnings(configuration: Configuration) -> tuple[str, ...]:
@@ -107,14 +115,31 @@ def _surprises(
         for name in _CONTINUOUS:
             if name in stated:
                 yield f"$.{name}: means nothing in snapshot mode"
-    if "keep_minimum" in stated and not any(values[name].value for name in _KEEPS):
+    if "keep_minimum" in stated and not any(values[name].value for name in _LENGTHS):
         yield "$.keep_minimum: without another keep_ field everything is kept"
+    if "keep_gone_days" in stated:
+        yield from _early_end(values)
     longest = every if continuous else period_days * 1440
     if "rpo_minutes" in stated and _number(values, "rpo_minutes") <= longest:
         yield (
             f"$.rpo_minutes: cannot be kept: the newest restore point is more than {longest} "
             "minutes old each time before the next one comes"
         )
+
+
+def _early_end(values: Mapping[str, Value]) -> Iterator[str]:
+    gone = _number(values, "keep_gone_days")
+    if not gone:
+        return
+    if gone < _LAST_BACKUP:
+        yield (
+            f"$.keep_gone_days: {gone} days after a deleted table's last export nothing of it is "
+            f"left, and DynamoDB's own last backup of it is gone after {_LAST_BACKUP}"
+        )
+    days = {name: _number(values, name) * length for name, length in _LENGTHS.items()}
+    longest = max(days, key=lambda name: days[name])
+    if gone < days[longest]:
+        yield f"$.keep_gone_days: ends before what {longest} keeps of a table that is deleted"
 
 
 def _period(configuration: Configuration) -> int:
