@@ -67,21 +67,6 @@ class History(Account):
         return {k: v for one in chance.sample(every, 3) for k, v in one.items()}
 
 
-def test_every_restore_point_comes_back(
-    aws: EmbeddedAws, account: str, coldtable: Coldtable
-) -> None:
-    """Whatever was written, the table of a restore point is the one recorded then, both ways."""
-    here = History(aws, account, 1)
-    points = here.chance.sample(sorted(here.states), 2)
-    for number, (moment, way) in enumerate(zip(points, ("write", "import"), strict=True)):
-        done = coldtable(
-            "restore", "orders", "--at", moment.isoformat(), "--to", f"copy-{number}", *KEYS,
-            "--archive", f"s3://{here.bucket}", "--way", way, "--compare", "full", "--yes",
-        )  # fmt: skip
-        assert done.code == 0, done.err
-        assert values(here.scan(f"copy-{number}")) == here.states[moment]
-
-
 def test_a_window_is_reverted_on_the_live_table(
     aws: EmbeddedAws, account: str, coldtable: Coldtable
 ) -> None:

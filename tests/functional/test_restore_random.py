@@ -285,7 +285,9 @@ def test_a_process_killed_at_random_moments(quick: EmbeddedAws, way: Way) -> Non
     table = f"{here.name}-copy"
     words = ["restore", here.name, "--at", "latest", "--to", table, "--way", str(way)]
     words += ["--archive", f"s3://{here.bucket}", "--compare", "full", "--yes"]
-    moments = [(Random().randrange(20, 80), Random().random() < 0.5) for _ in range(2)]
+    chance = Random()
+    # Once when there is a table or an import; then at any time after the plan.
+    moments = [(chance.randrange(low, 80), chance.random() < 0.5) for low in (46, 20)]
     for number, after in moments:
         kill_at(here, words, number, after=after)
     with proxied(quick.endpoint) as proxy:
