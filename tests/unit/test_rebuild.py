@@ -16,7 +16,8 @@ from coldtable.errors import AccessDenied, ColdtableError
 from coldtable.model import Destination, Export, ExportRequest, Snapshot, Span, Window
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.history import History
-from coldtable.ops.rebuild import RebuildReport, Source, rebuild
+from coldtable.ops.rebuild import Source, rebuild
+from coldtable.ops.rebuild_report import RebuildReport
 from tests.unit.ticking import DAY, HOUR, Night, policy
 
 

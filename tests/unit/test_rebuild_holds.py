@@ -9,12 +9,14 @@ import pytest
 
 from coldtable.core.holds import hold_key
 from coldtable.core.records import Home
+from coldtable.model import Window
 from coldtable.model_archive import Hold
 from coldtable.model_policy import Retention
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.expire import Ground, TableExpiry, expire, plan_expiry
 from coldtable.ops.hold import add_hold, all_holds, confirm_holds, holds_of, release_hold
-from coldtable.ops.rebuild import RebuildReport, Source, rebuild
+from coldtable.ops.rebuild import Source, rebuild
+from coldtable.ops.rebuild_report import RebuildReport
 from coldtable.ops.shelf import Shelf, open_shelf
 from coldtable.testing.world import Crash, Fuse
 from tests.unit.ticking import DAY, HOUR, Night, policy
@@ -176,3 +178,28 @@ def test_what_has_expired_is_not_missed(lived: Night) -> None:
     assert report.tables[0].left == ()
     assert night.timeline() == before
     assert night.timeline().gaps == ()
+
+
+def test_what_has_expired_of_late_is_not_asked_for_again(lived: Night) -> None:
+    """All of the catalog is lost, and AWS still tells of exports that have expired: they are not
+    under way, nobody exports them again, and nobody is told that they are damaged."""
+    night = twin(lived)
+    expire(plan(night), ground(night))
+    before, told = night.timeline().chains, list(night.subjects)
+    lose(night)
+    source = Source(
+        store=night.aws.bucket,
+        prefix="",
+        catalog=catalog(night),
+        exporter=night.aws,
+        policies={"orders": night.policy},
+    )
+    (line,) = rebuild(source, night.aws.now).tables
+    flying = {e.arn for _, e, _, _ in night.aws._exports.values() if e.ended is None}
+    assert {f"{night.table.arn}/export/{name}" for _, name in line.under_way} == flying
+    assert night.timeline().chains == before
+    started = len(night.aws.started)
+    night.run(DAY, 6 * HOUR)
+    spans = [r.span for r in night.aws.started[started:]]
+    assert all(before[-1].end <= (s.start if isinstance(s, Window) else s.moment) for s in spans)
+    assert night.subjects == told

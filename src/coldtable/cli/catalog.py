@@ -24,7 +24,8 @@ from coldtable.model_policy import Policy
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.cover import cover
 from coldtable.ops.pace import PacedExporter, Watch
-from coldtable.ops.rebuild import RebuildReport, Source, TableRebuilt, rebuild
+from coldtable.ops.rebuild import Source, rebuild
+from coldtable.ops.rebuild_report import RebuildReport, TableRebuilt
 from coldtable.ports import Exporter
 
 SCHEMA = "coldtable.catalog-rebuild/1"

@@ -113,14 +113,14 @@ class Desk:
         """The record of an export that the catalog does not know as whole, or why it gets none."""
         export, span = whole.export, whole.span
         if whole.filtered:
-            return _left(export, "it was filtered, so it is no copy of the table")
+            return left_out(export, "it was filtered, so it is no copy of the table")
         if isinstance(span, Window) and (span.start.microsecond or span.stop.microsecond):
-            return _left(export, "its window does not begin and end at whole seconds")
+            return left_out(export, "its window does not begin and end at whole seconds")
         slot, number = self._place(export, span)
         if slot in self._proven:
             same = isinstance(span, Snapshot)
             what = "moment" if same else "window, or of one that begins with it"
-            return _left(export, f"another whole export of the same {what} counts")
+            return left_out(export, f"another whole export of the same {what} counts")
         attempt = Attempt(
             number=number, span=span, export_id=export.export_id, outcome=Outcome.VERIFIED
         )
@@ -313,7 +313,8 @@ def _attempt_by_token(request: ExportRequest, token: str | None) -> int | None:
     return next((n for n in numbers if with_token(request, n).token == token), None)
 
 
-def _left(export: ArchivedExport, why: str) -> Left:
+def left_out(export: ArchivedExport, why: str) -> Left:
+    """The export as one that does not count, with the reason."""
     return Left(export_id=export.export_id, key=export.summary_key, why=why)
 
 

@@ -22,6 +22,7 @@ from coldtable.core.rebuild import (
     Whole,
     held_text,
     in_turn,
+    left_out,
     outlived,
     own_attempt,
     proof_fields,
@@ -41,6 +42,7 @@ from coldtable.ops.catalog import Catalog
 from coldtable.ops.compact import compact, revise
 from coldtable.ops.history import History, index_names
 from coldtable.ops.hold import hold_after_rebuild
+from coldtable.ops.rebuild_report import RebuildReport, TableRebuilt
 from coldtable.ops.survey import Survey
 from coldtable.ports import Exporter, ObjectStore
 
@@ -65,50 +67,6 @@ class Source:
     policies: Mapping[str, Policy] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableRebuilt:
-    """What the archive holds of one table, and what its catalog lacked.
-
-    ``under_way`` are exports of coldtable's that AWS still works at, by slot and export id;
-    ``ended`` tells that the table was not noted as gone, and is.
-    """
-
-    table: Table
-    found: int = 0
-    known: int = 0
-    added: tuple[Recovered, ...] = ()
-    under_way: tuple[tuple[Slot, str], ...] = ()
-    left: tuple[Left, ...] = ()
-    ended: bool = False
-    timeline: Timeline = field(default_factory=Timeline)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RebuildReport:
-    """What was recreated. ``unreadable`` are exports of which not even the table is known.
-
-    ``held`` are the tables of which nothing may expire until somebody has looked after their holds,
-    and the numbers of those that are still known.
-    """
-
-    tables: tuple[TableRebuilt, ...] = ()
-    unreadable: tuple[Left, ...] = ()
-    unfinished: int = 0
-    lost: tuple[str, ...] = ()
-    indexes: tuple[str, ...] = ()
-    held: Mapping[Home, tuple[int, ...]] = field(default_factory=dict)
-
-    @property
-    def added(self) -> int:
-        """How many records were, or would be, added."""
-        return sum(_count(line) for line in self.tables)
-
-    @property
-    def damaged(self) -> tuple[Left, ...]:
-        """The exports that are not whole and that no catalog knows as such."""
-        return (*self.unreadable, *(one for t in self.tables for one in t.left if one.damaged))
-
-
 def rebuild(source: Source, now: datetime, *, dry_run: bool = False) -> RebuildReport:
     """Look at every manifest of the archive and add the records that the catalog lacks."""
     archive = find_exports(source.store, source.prefix)
@@ -128,7 +86,7 @@ def rebuild(source: Source, now: datetime, *, dry_run: bool = False) -> RebuildR
         if line.added and home not in held:
             # Before the first record: what is not known cannot expire.
             held[home] = hold_after_rebuild(source.catalog, home, now, dry_run=dry_run)
-        if not dry_run and _count(line):
+        if not dry_run and line.records:
             work.write(line)
             indexes += work.index(line)
     return RebuildReport(
@@ -214,7 +172,7 @@ class _Work:
         under_way = tuple(self._under_way())
         left += [
             replace(
-                _left(export, why),
+                left_out(export, why),
                 damaged=not (self._desk.replaces(export) or survey.is_archived(export)),
             )
             for export, why in broken
@@ -325,7 +283,7 @@ class _Work:
             if self._desk.knows(export_id):
                 continue
             export = self._describe(arn)
-            if export is None or export.status is ExportStatus.FAILED:
+            if export is None or export.status is ExportStatus.FAILED or self._is_removed(export):
                 continue
             if found := self._desk.under_way(self._table, export):
                 slot, attempt, request = found
@@ -338,6 +296,14 @@ class _Work:
                     key = record_key(self._home, self._table.table_id, slot, one)
                     self._records.append((key, body(state, self._now, **fields, **more)))
                 yield slot, export_id
+
+    def _is_removed(self, export: Export) -> bool:
+        """Completed, and nothing of it is there: it has expired since. Where somebody else removed
+        it, the tick asks for what it still needs by itself."""
+        if export.status is not ExportStatus.COMPLETED or export.manifest_key is None:
+            return False
+        folder = export.manifest_key.rpartition("/")[0]
+        return next(iter(self._source.store.keys(f"{folder}/")), None) is None
 
     def _recent(self) -> Iterator[str]:
         if self._source.exporter is None or not self._asks:
@@ -385,14 +351,6 @@ class _Work:
     @property
     def _base_names(self) -> list[str]:
         return self._heads.bases.get(self._table.table_id, [])
-
-
-def _count(line: TableRebuilt) -> int:
-    return len(line.added) + len(line.under_way) + line.ended
-
-
-def _left(export: ArchivedExport, why: str) -> Left:
-    return Left(export_id=export.export_id, key=export.summary_key, why=why)
 
 
 def _id_of(summary_key: str) -> str:
