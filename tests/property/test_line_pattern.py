@@ -145,12 +145,12 @@ def test_of_a_full_export(data: st.DataObject, key: dict[str, str]) -> None:
 @settings(max_examples=150, deadline=None)
 def test_of_an_incremental_export(data: st.DataObject, key: dict[str, str], view: View) -> None:
     """The same for changes, with their times and images."""
-    pattern = LinePattern(key, window=HOUR, view=view, worth=0)
+    pattern = LinePattern(key, view, worth=0)
     block = b"".join(
         line + b"\n" for line in data.draw(st.lists(any_line(key, True), min_size=1, max_size=4))
     )
     lines = block[:-1].split(b"\n")
-    found = pattern.find(block)
+    found = pattern.find(block, HOUR)
     check = ChangeCheck(window=HOUR, view=view, types=dict(sorted(key.items())))
     assert len(found) == len(lines)
     for line, hashed in zip(lines, found, strict=True):
@@ -181,11 +181,9 @@ def test_usual_lines_are_found(text: str, ascii_only: bool, change: bool) -> Non
     if change:
         time = {"WriteTimestampMicros": {"N": str(int(NOON.timestamp()) * 1_000_000)}}
         row = {"Metadata": time, "Keys": key, "OldImage": item, "NewImage": item}
-        pattern = LinePattern(
-            {"pk": "S", "sk": "N"}, window=HOUR, view=View.NEW_AND_OLD_IMAGES, worth=0
-        )
+        pattern = LinePattern({"pk": "S", "sk": "N"}, View.NEW_AND_OLD_IMAGES, worth=0)
     line = json.dumps(row, separators=(",", ":"), ensure_ascii=ascii_only).encode() + b"\n"
     assert pattern.can_be
-    found = pattern.find(line * 3)
+    found = pattern.find(line * 3, HOUR if change else None)
     assert len(found) == 3
     assert all(found)

@@ -114,6 +114,22 @@ def test_what_was_read_is_not_read_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_twice_in_an_only_file_is_remembered(tmp_path: Path) -> None:
+    """Its export was judged before the interruption, and is damaged in the run that ends, too,
+    which does not read it again; then nothing is left on the disk."""
+    writer = ExportsWriter()
+    bad = writer.full(NOON - timedelta(hours=1), [item_line(pk={"S": "1"})] * 2)
+    objects = writer.objects | archive()
+    with pytest.raises(KeyboardInterrupt):
+        run(Failing(objects, KeyboardInterrupt(), after=140), tmp_path)
+    whole = Failing(objects, KeyboardInterrupt(), after=1000)
+    report, _ = run(whole, tmp_path)
+    (found,) = [one for one in report.checked if one.key == bad]
+    assert "the item's key is that of line 1" in found.problems[0].reason
+    assert not any(key.startswith(bad.rpartition("/")[0]) for key in whole.reads)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_problems_are_remembered_too(tmp_path: Path) -> None:
     """What was found wrong before the interruption is in the report of the run that ends."""
     objects = archive()

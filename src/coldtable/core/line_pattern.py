@@ -33,35 +33,27 @@ _CONTROLS = [bytes([code]) for code in range(32) if code != ord("\n")]
 
 
 class LinePattern:
-    """The lines of a full export, or with ``window`` and ``view`` of an incremental one.
+    """The lines of full exports, or with ``view`` those of incremental ones.
 
     The pattern is made when ``worth`` bytes of lines have been looked at; before, none is certain.
     """
 
     def __init__(
-        self,
-        types: KeyTypes | None,
-        *,
-        window: Window | None = None,
-        view: View | None = None,
-        worth: int = _WORTH,
+        self, types: KeyTypes | None, view: View | None = None, *, worth: int = _WORTH
     ) -> None:
         self._left = worth
         # The exact check hashes a change's key in the order of its names.
-        self._key = tuple(sorted((types or {}).items()) if window else (types or {}).items())
-        self._view = view if window else None
-        self._from, self._to = map(str, clock_bounds(window)) if window else ("", "")
+        self._key = tuple(sorted((types or {}).items()) if view else (types or {}).items())
+        self._view = view
 
     @property
     def can_be(self) -> bool:
         """Whether these lines can be found by a pattern at all."""
-        plain = all(json.dumps(name, ensure_ascii=False) == f'"{name}"' for name, _ in self._key)
-        if self._view is None:
-            return plain
-        # Times of one length are in the order of their texts.
-        return plain and bool(self._key) and len(self._from) == len(self._to) == 16
+        if self._view and not self._key:
+            return False
+        return all(json.dumps(name, ensure_ascii=False) == f'"{name}"' for name, _ in self._key)
 
-    def find(self, block: bytes) -> Sequence[bytes | None]:
+    def find(self, block: bytes, window: Window | None = None) -> Sequence[bytes | None]:
         """For each line of the block, which ends with one: the hash of its key if it is right
         (empty where no key schema is known), and ``None`` if that is not certain."""
         count = count_lines(block)
@@ -80,16 +72,21 @@ class LinePattern:
         if len(rows) != count or not _sets_are_sound(text):
             return [None] * count
         times, *columns = zip(*rows, strict=True)
-        if self._view and not self._in_window(filter(None, times)):
+        if self._view and not _all_inside(window, filter(None, times)):
             return [None] * count
         hashes = _hashes(columns[: len(self._key)], count)
         if any(doubts := columns[-1]):
             return [None if doubt else hashed for hashed, doubt in zip(hashes, doubts, strict=True)]
         return hashes
 
-    def _in_window(self, times: Iterable[str]) -> bool:
-        found = list(times) or [self._from]
-        return self._from <= min(found) and max(found) < self._to
+
+def _all_inside(window: Window | None, times: Iterable[str]) -> bool:
+    if window is None:
+        return False
+    start, stop = map(str, clock_bounds(window))
+    # Times of one length are in the order of their texts: these are of 2001 and later.
+    found = list(times) or [start]
+    return len(start) == len(stop) == 16 and start <= min(found) and max(found) < stop
 
 
 def _hashes(keys: Sequence[Sequence[str]], count: int) -> Sequence[bytes]:

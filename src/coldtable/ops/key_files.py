@@ -24,13 +24,19 @@ _MOST_COMPARED = 200_000
 
 
 class KeyWriter:
-    """Takes the keys of one object in the order of its lines."""
+    """Takes the keys of one object in the order of its lines.
 
-    def __init__(self, path: Path, *, held: int = _MOST_HELD) -> None:
+    ``alone``: no other object's keys will be compared with these, so that they are only written if
+    one is twice among them, or if they are many. An archive has many small exports of one object,
+    and making a file takes longer than all else about it.
+    """
+
+    def __init__(self, path: Path, *, alone: bool = False, held: int = _MOST_HELD) -> None:
         self._path = path
+        self._alone = alone
         self._most = held
         self._partial = path.with_suffix(".partial")
-        self._partial.write_bytes(b"")
+        self._mode = "wb"
         self._clear()
 
     def add_all(self, hashes: Iterable[bytes | None], first: int) -> None:
@@ -47,6 +53,9 @@ class KeyWriter:
 
     def close(self) -> None:
         """The object is read to its end: its file counts from now on."""
+        if self._alone and self._mode == "wb" and not any(map(_has_twice, self._groups)):
+            self._path.unlink(missing_ok=True)
+            return
         self._flush()
         self._partial.replace(self._path)
 
@@ -55,10 +64,20 @@ class KeyWriter:
         self._held = 0
 
     def _flush(self) -> None:
-        with self._partial.open("ab") as file:
+        # What an interrupted run has left there is written over.
+        with self._partial.open(self._mode) as file:
             file.write(_LENGTHS.pack(*map(len, self._groups)))
             file.writelines(self._groups)
+        self._mode = "ab"
         self._clear()
+
+
+def _has_twice(group: bytearray) -> bool:
+    return len(group) > _RECORD and len(set(_hashes(bytes(group)))) < len(group) // _RECORD
+
+
+def _hashes(body: bytes) -> list[bytes]:
+    return [body[place : place + 16] for place in range(0, len(body), _RECORD)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +109,7 @@ def _any_twice(paths: Sequence[Path], groups: range) -> bool:
     keys = 0
     for path in paths:
         for body in _bodies(path, groups):
-            seen.update([body[place : place + 16] for place in range(0, len(body), _RECORD)])
+            seen.update(_hashes(body))
             keys += len(body) // _RECORD
     return len(seen) < keys
 

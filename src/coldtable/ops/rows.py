@@ -21,13 +21,15 @@ _MOST_WRONG = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineRules:
-    """What the lines of an export must be; ``keys`` is where their keys are kept meanwhile."""
+    """What the lines of an export must be; ``keys`` is where their keys are kept meanwhile, and
+    ``alone`` whether this is the export's only object."""
 
     ion: bool
     window: Window | None
     view: View | None
     types: KeyTypes | None
     keys: Path | None = None
+    alone: bool = False
 
 
 class Rows:
@@ -43,14 +45,15 @@ class Rows:
         self._check: CheckRow = full_row(rules.types)
         if rules.window and rules.view:
             self._check = ChangeCheck(window=rules.window, view=rules.view, types=rules.types)
+        self._window = rules.window
         self._pattern = None if rules.ion else _pattern(rules)
-        self._keys = KeyWriter(rules.keys) if rules.keys else None
+        self._keys = KeyWriter(rules.keys, alone=rules.alone) if rules.keys else None
         self._bad = 0
 
     def check(self, block: bytes, first: int) -> int:
         """Check the lines of the block, which ends with one. How many they are; ``first`` is the
         first one's number."""
-        found = self._pattern.find(block) if self._pattern else None
+        found = self._pattern.find(block, self._window) if self._pattern else None
         if found is None or None in found:
             lines = block[:-1].split(b"\n")
             sure = found or [None] * len(lines)
@@ -78,17 +81,14 @@ class Rows:
 
 
 def _pattern(rules: LineRules) -> LinePattern | None:
-    types = tuple((rules.types or {}).items())
-    pattern = _pattern_of(types, rules.window, rules.view)
+    pattern = _pattern_of(tuple((rules.types or {}).items()), rules.view if rules.window else None)
     return pattern if pattern.can_be else None
 
 
 @lru_cache(64)
-def _pattern_of(
-    types: tuple[tuple[str, str], ...], window: Window | None, view: View | None
-) -> LinePattern:
-    """One for all objects of an export, so that it counts what they hold together."""
-    return LinePattern(dict(types), window=window, view=view)
+def _pattern_of(types: tuple[tuple[str, str], ...], view: View | None) -> LinePattern:
+    """One for all objects of a table, so that it counts what they hold together."""
+    return LinePattern(dict(types), view)
 
 
 def _json_parser() -> Parse:

@@ -157,6 +157,11 @@ class _Open:
     key_files: dict[int, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def alone(self) -> bool:
+        """Whether it has one file: what is twice in that one was seen when it was read."""
+        return len(self.export.files) == 1
+
 
 @dataclass(slots=True)
 class _Run:
@@ -224,15 +229,15 @@ class _Run:
                     continue
                 reading = Reading(export=number, place=place, file=file, rules=rules)
                 if rules and rules.keys:
-                    opened.key_files[place] = rules.keys / f"{place:08}.keys"
-                    own = replace(rules, keys=opened.key_files[place])
+                    opened.key_files[place] = Path(f"{rules.keys}-{place:08}.keys")
+                    own = replace(rules, keys=opened.key_files[place], alone=opened.alone)
                     reading = replace(reading, rules=own)
                 some.append(reading)
             opened.waiting = len(some)
             for reading in some:
                 before = checkpoint.find(number, reading.place, reading.file)
                 kept = opened.key_files.get(reading.place)
-                if before and (kept is None or kept.exists() or before.problems):
+                if before and (kept is None or opened.alone or kept.exists() or before.problems):
                     self._take(before)
                 else:
                     yield reading
@@ -268,15 +273,13 @@ class _Run:
         if types is None and export.is_full:
             opened.notes.append("The key schema is not known, so keys were not compared: --key")
         whole = self.wanted.subset is None and (types is not None or not export.is_full)
-        folder = keys / hashlib.sha256(export.summary_key.encode()).hexdigest()[:24]
-        if whole:
-            folder.mkdir(parents=True, exist_ok=True)
+        stem = keys / hashlib.sha256(export.summary_key.encode()).hexdigest()[:24]
         return LineRules(
             ion=manifest.output_format == "ION",
             window=manifest.window,
             view=manifest.view,
             types=types,
-            keys=folder if whole else None,
+            keys=stem if whole else None,
         )
 
     def _types_of(self, table: Table) -> KeyTypes | None:
@@ -351,7 +354,8 @@ def _explained(problem: Problem, opened: _Open) -> Problem:
 
 
 def _twice(opened: _Open) -> list[Problem]:
-    """The keys that are on two lines of the export. Its key files are not needed any more."""
+    """The keys that are on two lines of the export. Its key files are not needed any more, but for
+    one that is alone, and says so to the next run if this one is interrupted."""
     places = [place for place, path in opened.key_files.items() if path.exists()]
     paths = [opened.key_files[place] for place in places]
     problems: list[Problem] = []
@@ -373,5 +377,6 @@ def _twice(opened: _Open) -> list[Problem]:
     if more:
         problems[-1] = replace(problems[-1], reason=f"{problems[-1].reason} (and {more} more)")
     for path in paths:
-        path.unlink()
+        if not (opened.alone and problems):
+            path.unlink()
     return problems
