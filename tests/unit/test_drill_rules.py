@@ -16,6 +16,7 @@ from coldtable.core.drill import (
     decode,
     drill_key,
     drill_of,
+    drill_price,
     due_for_drill,
     encode,
     scratch_name,
@@ -109,6 +110,18 @@ def test_how_to_compare(
     level, because = compare_level(wanted, estimate, definition)
     assert level is expected
     assert because
+
+
+def test_what_it_costs() -> None:
+    """The restore, and a full comparison's reads where they are charged by request."""
+    definition = definition_of_key(parse_key(["pk:S"]))
+    throughput = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
+    provisioned = replace(definition, table={"ProvisionedThroughput": throughput})
+    found = Estimate(items=1, json_bytes=4096 * 1_000_000, dollars=0.6)
+    assert drill_price(found, Compare.FULL, definition) == pytest.approx(0.725)
+    assert drill_price(found, Compare.SAMPLE, definition) == pytest.approx(0.6)
+    assert drill_price(found, Compare.FULL, provisioned) == pytest.approx(0.6)
+    assert drill_price(replace(found, dollars=None), Compare.FULL, definition) is None
 
 
 def test_which_table_is_due() -> None:

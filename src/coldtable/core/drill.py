@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from coldtable.core.creation import is_on_demand
+from coldtable.core.prices import read_price
 from coldtable.core.records import ROOT, Home, iso_z, span_fields
 from coldtable.core.request import exact_iso
 from coldtable.errors import DamagedError
@@ -150,6 +151,15 @@ def compare_level(
         if (found.json_bytes or 0) / _UNIT / units > _MOST_SECONDS:
             return Compare.SAMPLE, f"to read all of it takes long with {units} read units"
     return Compare.FULL, "it is not too much to read all of it"
+
+
+def drill_price(found: Estimate, level: Compare, definition: Definition) -> float | None:
+    """USD for the restore and for reading all of it again; ``None`` where nobody can tell."""
+    if found.dollars is None:
+        return None
+    if level is not Compare.FULL or not is_on_demand(definition):
+        return found.dollars
+    return found.dollars + read_price((found.json_bytes or 0) / _UNIT)
 
 
 def due_for_drill(

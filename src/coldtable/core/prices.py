@@ -11,6 +11,8 @@ SOURCE = "us-east-1, from secondary sources: check AWS's price list"
 IMPORT_GB = 0.15
 # On-demand writes: USD for a million write request units (general knowledge, UNVERIFIED).
 WRITE_MILLION = 0.625
+# On-demand reads: USD for a million read request units (general knowledge, UNVERIFIED).
+READ_MILLION = 0.125
 
 _GB = 1_000_000_000
 
@@ -18,6 +20,11 @@ _GB = 1_000_000_000
 def import_price(json_bytes: int) -> float:
     """USD for importing so many bytes, uncompressed."""
     return json_bytes / _GB * IMPORT_GB
+
+
+def read_price(units: float) -> float:
+    """USD for so many read request units of a table on demand."""
+    return units / 1_000_000 * READ_MILLION
 
 
 def write_price(units: float) -> float:

@@ -14,6 +14,7 @@ from coldtable.core.drill import (
     decode,
     drill_key,
     drill_of,
+    drill_price,
     drills_folder,
 )
 from coldtable.core.evidence import Kind
@@ -224,5 +225,7 @@ def _restore(
         gate,
         source,
     )
-    level, because = compare_level(wish.compare, restore.estimate, restore.definition)
-    return replace(restore, wish=replace(restore.wish, compare=level)), because
+    found, definition = restore.estimate, restore.definition
+    level, because = compare_level(wish.compare, found, definition)
+    found = replace(found, dollars=drill_price(found, level, definition))
+    return replace(restore, wish=replace(restore.wish, compare=level), estimate=found), because
