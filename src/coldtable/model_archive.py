@@ -209,28 +209,33 @@ class Hold:
 
 
 class IncidentKind(StrEnum):
-    """What people are told about: trouble that can be mended, and history that is lost."""
+    """What people are told about: trouble that can be mended, history that is lost, and exports
+    whose bytes are not what they were. The last one is told by whoever verifies, not by the tick.
+    """
 
     TROUBLE = "trouble"
     LOSS = "loss"
+    DAMAGE = "damage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """Something that is wrong now, in words for whoever is on call."""
+    """Something that is wrong now, in words for whoever is on call. ``exports`` are the ids of
+    the damaged ones that it is about."""
 
     cause: str
     since: datetime
     what: str
     consequence: str
     mend: str
+    exports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """A trouble or a loss that was noted: told once when it begins, and once when it is over.
+    """What was noted: told once when it begins, and once when it is over.
 
-    ``name`` is a number for a trouble, and the start of the gap for a loss.
+    ``name`` is a number for a trouble or damage, and the start of the gap for a loss.
     """
 
     kind: IncidentKind

@@ -98,7 +98,8 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """Everything below the parameter path, checked.
+    """Everything below the parameter path, checked. ``verify_days`` says within how many days the
+    stack reads every byte again; ``None`` for never.
 
     ``defaults`` and each of ``tables`` (by table name) map a field of the policy's JSON to its
     value; ``policy_for`` in ``core.policy`` makes a ``Policy`` of them.
@@ -111,4 +112,5 @@ class Configuration:
     rule: MomentRule
     scheduled: tuple[str, ...] = ()
     heartbeat_url: str | None = None
+    verify_days: int | None = None
     attempts: int = 3

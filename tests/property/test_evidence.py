@@ -54,7 +54,7 @@ class Life:
     def _checked(self, number: int, level: Level, subset: Subset | None) -> Checked:
         problems, read = [], 0
         for key in (key for key in self.state if key.startswith(f"e{number}/")):
-            here = subset is None or subset.holds(key)
+            here = subset is None or subset.holds(key, "", full=True)
             damage = self.state[key]
             read += here and level.reads_objects and damage != MISSING
             visible = damage == MISSING or (here and 0 < damage <= LEVELS.index(level) + 1)
@@ -114,5 +114,5 @@ def test_what_was_found_is_known_until_it_was_looked_at_again(steps: Any, shuffl
 def test_a_slice_that_covers_another_holds_all_of_it(key: str, one: Subset, other: Subset) -> None:
     """Whatever is in the covered slice is in the covering one; and each covers itself."""
     assert one.covers(one)
-    if one.covers(other) and other.holds(key):
-        assert one.holds(key)
+    if one.covers(other) and other.holds(key, "", full=True):
+        assert one.holds(key, "", full=True)

@@ -44,7 +44,7 @@ def test_keys_that_are_twice(files: list[list[int]], held: int, compared: int) -
 @given(st.text(), st.integers(1, 40))
 def test_every_key_is_in_one_slice(key: str, of: int) -> None:
     """The slices of an archive hold each object once."""
-    assert sum(Subset(number=n, of=of).holds(key) for n in range(1, of + 1)) == 1
+    assert sum(Subset(number=n, of=of).holds(key, "", full=True) for n in range(1, of + 1)) == 1
 
 
 @given(st.dates(date(2026, 1, 1), date(2030, 1, 1)), st.floats(0.5, 100))

@@ -151,7 +151,7 @@ def test_of_a_part_only_what_was_read_is_listed(tmp_path: Path) -> None:
     for n in range(9):
         writer.increment(NOON + n * HOUR, NOON + (n + 1) * HOUR, CHANGES)
     gone = max(key for key in writer.objects if key.endswith(".gz"))
-    part = next(n for n in range(1, 6) if not Subset(number=n, of=5).holds(gone))
+    part = next(n for n in range(1, 6) if not Subset(number=n, of=5).holds(gone, "", full=True))
     del writer.objects[gone]
     (record,) = look(FakeObjects(writer.objects), tmp_path, subset=f"{part}/5")
     assert (record["subset"], record["result"]) == (f"{part}/5", "incomplete")
@@ -251,7 +251,9 @@ def test_a_part_clears_what_the_same_part_found(tmp_path: Path) -> None:
     also one of which no file is in that part."""
     writer = sound()
     victim = first(writer)
-    part = next(n for n in range(1, 100) if not Subset(number=n, of=100).holds(victim))
+    part = next(
+        n for n in range(1, 100) if not Subset(number=n, of=100).holds(victim, "", full=True)
+    )
     body, export_id = writer.objects.pop(victim), victim.split("/")[-3]
     store = FakeObjects(writer.objects)
     look(store, tmp_path, NOW, subset=f"{part}/100")

@@ -129,6 +129,8 @@ def tellings(
     """
     for incident in incidents:
         kind, name = incident.kind, incident.name
+        if kind is IncidentKind.DAMAGE:
+            continue
         if not incident.told:
             yield Telling(kind=kind, name=name, over=False, noted=True)
         over = trouble is None
@@ -169,11 +171,17 @@ def message(table: str, trouble: Trouble) -> tuple[str, str]:
     return subject, text
 
 
-def over_message(table: str, what: str, now: datetime, timeline: Timeline) -> tuple[str, str]:
-    """Subject and text of an incident that is over; ``what`` is what was told at its start."""
-    newest = f"up to {iso_z(timeline.newest)}" if timeline.newest else "at no moment yet"
-    gaps = "".join(f"\nGap: {iso_z(g.start)} to {iso_z(g.stop)}" for g in timeline.gaps[-3:])
-    text = f"It is over, at {iso_z(now)}. Restorable {newest}.{gaps}\n\nIt was: {what}"
+def over_message(
+    table: str, what: str, now: datetime, timeline: Timeline | None
+) -> tuple[str, str]:
+    """Subject and text of an incident that is over; ``what`` is what was told at its start, and
+    ``timeline`` what can be restored now, where that is known."""
+    standing = ""
+    if timeline:
+        newest = f"up to {iso_z(timeline.newest)}" if timeline.newest else "at no moment yet"
+        gaps = "".join(f"\nGap: {iso_z(g.start)} to {iso_z(g.stop)}" for g in timeline.gaps[-3:])
+        standing = f" Restorable {newest}.{gaps}"
+    text = f"It is over, at {iso_z(now)}.{standing}\n\nIt was: {what}"
     return _subject(f"coldtable: {table}: over"), text
 
 

@@ -1,4 +1,4 @@
-"""A tick's metrics as lines of a log: CloudWatch's embedded metric format.
+"""A run's metrics as lines of a log: CloudWatch's embedded metric format.
 
 One line for the stack, and one for each table's lag: a line has one value for each dimension.
 CloudWatch makes metrics of such lines of a Lambda's log, so that no further call is needed
@@ -16,14 +16,21 @@ STACK, TABLE = "Stack", "Table"
 LAG = "LagSeconds"
 # 1 for every tick that came to its end: what is missing when nothing runs any more.
 TICK = "Tick"
+# 1 for every run of the verifying function that read all that was due, else 0.
+SLICE = "SliceRead"
 
 
 def metric_lines(
-    stack: str, at: datetime, counts: Mapping[str, int], lags: Mapping[str, timedelta]
+    stack: str,
+    at: datetime,
+    counts: Mapping[str, int],
+    lags: Mapping[str, timedelta],
+    *,
+    beat: str | None = TICK,
 ) -> Iterator[str]:
-    """The lines for a tick of ``stack`` at the time ``at``: its ``counts`` by metric name, with
-    ``TICK`` beside them, and the lag of each table that has one."""
-    counted = {**counts, TICK: 1}
+    """The lines for a run of ``stack`` at the time ``at``: its ``counts`` by metric name, with
+    ``beat`` beside them if it has one, and the lag of each table that has one."""
+    counted = {**counts, beat: 1} if beat else dict(counts)
     values: dict[str, str | int] = {STACK: stack, **counted}
     yield _line(at, [[STACK]], dict.fromkeys(counted, "Count"), values)
     for table, lag in lags.items():

@@ -41,6 +41,9 @@ from coldtable.model_policy import (
 POLICY = "POLICY"
 POLICIES = "policies/"
 HEARTBEAT = "HEARTBEAT_URL"
+VERIFY_DAYS = "VERIFY_DAYS"
+# Ten years: whoever wants less does not want it.
+MOST_VERIFY_DAYS = 3650
 
 # The tag's value that keeps a table out.
 OFF = "off"
@@ -70,6 +73,7 @@ def parse_configuration(path: str, parameters: Mapping[str, str]) -> Configurati
     scheduled = _scheduled(found, read, selection)
     defaults = _defaults(found, read)
     url = found.read(HEARTBEAT, _parse_url, "") if HEARTBEAT in parameters else None
+    days = found.read(VERIFY_DAYS, _parse_days, 1) if VERIFY_DAYS in parameters else None
     found.raise_problems()
     return Configuration(
         path=path,
@@ -85,6 +89,7 @@ def parse_configuration(path: str, parameters: Mapping[str, str]) -> Configurati
         rule=rule,
         scheduled=scheduled,
         heartbeat_url=url,
+        verify_days=days,
         attempts=_number(defaults, "failures_before_alert"),
     )
 
@@ -369,6 +374,16 @@ def _parse_url(text: str) -> str:
             "the value is not a web address", hint="It looks like https://example.com/ping/me"
         )
     return text.strip()
+
+
+def _parse_days(text: str) -> int:
+    days = text.strip()
+    if not days.isdecimal() or not 1 <= int(days) <= MOST_VERIFY_DAYS:
+        raise ParameterInvalid(
+            f"{text!r} is not a whole number from 1 to {MOST_VERIFY_DAYS}",
+            hint="It says within how many days every byte is read again; delete it for never",
+        )
+    return int(days)
 
 
 def _is_glob(name: str) -> bool:

@@ -141,15 +141,26 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subset:
-    """Slice ``number`` of ``of``: which data files are read today. Slices are by hash of the key,
-    so that a file stays in its slice whatever else comes or goes."""
+    """Slice ``number`` of ``of``: which data files are read today.
+
+    The files of a full export are spread over the slices by hash of their keys; an increment lies
+    in one slice as a whole, by its id, so that nobody needs the manifests of the others. So a file
+    stays in its slice whatever else comes or goes.
+    """
 
     number: int
     of: int
 
-    def holds(self, key: str) -> bool:
-        """Whether this data file is in the slice."""
-        digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
+    def holds(self, key: str, export_id: str, *, full: bool) -> bool:
+        """Whether this data file of this export is in the slice."""
+        return self._has(key if full else export_id)
+
+    def touches(self, export_id: str, *, full: bool) -> bool:
+        """Whether any file of this export may be in the slice."""
+        return full or self._has(export_id)
+
+    def _has(self, name: str) -> bool:
+        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
         return int.from_bytes(digest) % self.of == self.number - 1
 
     def covers(self, other: Subset) -> bool:

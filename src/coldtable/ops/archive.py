@@ -42,7 +42,7 @@ def find_exports(store: ObjectStore, prefix: str = "") -> Archive:
     for key in summaries:
         folders.pop(key.rpartition("/")[0], None)
     with ThreadPoolExecutor(_AT_A_TIME) as threads:
-        read = list(threads.map(lambda key: _read_summary(store, key), summaries))
+        read = list(threads.map(lambda key: read_summary(store, key), summaries))
     return Archive(
         exports=in_order(e for e in read if isinstance(e, ArchivedExport)),
         unreadable=tuple(e for e in read if isinstance(e, Unreadable)),
@@ -71,7 +71,8 @@ def load_files(store: ObjectStore, export: ArchivedExport) -> ArchivedExport:
     return export.with_files(recorded)
 
 
-def _read_summary(store: ObjectStore, key: str) -> ArchivedExport | Unreadable:
+def read_summary(store: ObjectStore, key: str) -> ArchivedExport | Unreadable:
+    """The export whose summary has this key, without its files, or why it cannot be believed."""
     try:
         found = ArchivedExport(
             manifest=parse_summary(key, read_with_md5(key, store)), summary_key=key

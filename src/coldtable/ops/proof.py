@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from coldtable.core.manifest import (
@@ -56,9 +56,33 @@ def read_items(file: DataFile, store: ObjectStore) -> Iterator[bytes]:
         count += len(lines)
         yield from lines
     unzip.close()
-    if rest:
+    _hold(file, digest.digest(), count, torn=bool(rest))
+
+
+def read_through(file: DataFile, pieces: Iterable[bytes]) -> int:
+    """Hold the bytes of a data file against its MD5, gzip CRC and line count; how many there were.
+
+    Raises ``DamagedError`` unless all are as promised.
+    """
+    digest, unzip = hashlib.md5(usedforsecurity=False), _Gunzip(file.key)
+    size = count = 0
+    last = b"\n"
+    for piece in pieces:
+        size += len(piece)
+        digest.update(piece)
+        text = unzip.feed(piece)
+        count += text.count(b"\n")
+        last = text[-1:] or last
+    unzip.close()
+    _hold(file, digest.digest(), count, torn=last != b"\n")
+    return size
+
+
+def _hold(file: DataFile, md5: bytes, count: int, *, torn: bool) -> None:
+    """Raise ``DamagedError`` unless that is what the manifest promises."""
+    if torn:
         raise DamagedError(f"{file.key} ends in the middle of a line")
-    found = base64.b64encode(digest.digest()).decode()
+    found = base64.b64encode(md5).decode()
     if found != file.md5:
         raise DamagedError(f"{file.key} has MD5 {found}, and its manifest says {file.md5}")
     if count != file.items:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 from coldtable.core.archive import ROOT, Archive, ArchivedExport
@@ -81,20 +82,8 @@ class Survey:
         with ThreadPoolExecutor(_AT_A_TIME) as threads:
             # Some at a time: the lists of all exports together may be more than fits.
             while some := list(islice(left, 16 * _AT_A_TIME)):
-                yield from zip(some, threads.map(self._load, some), strict=True)
-
-    def _load(self, export: ArchivedExport) -> ArchivedExport | Problem:
-        try:
-            loaded = load_files(self.store, export)
-        except ObjectMissing as error:
-            return _problem(export, Fault.MISSING, error.message)
-        except DamagedError as error:
-            return _problem(export, Fault.DAMAGED, error.message)
-        except Archived as error:
-            return _problem(export, Fault.ARCHIVED, error.reason)
-        if len({file.key for file in loaded.files}) != len(loaded.files):
-            return _problem(export, Fault.DAMAGED, "the manifest names a data file twice")
-        return loaded
+                load = partial(load_list, self.store)
+                yield from zip(some, threads.map(load, some), strict=True)
 
     def _look(self, around: Sequence[ArchivedExport], roots: set[str]) -> None:
         """Which objects are there; those that nobody names are orphans."""
@@ -143,6 +132,21 @@ def _above(folder: str) -> set[str]:
         folder = _root(folder)
         found.add(folder)
     return found
+
+
+def load_list(store: ObjectStore, export: ArchivedExport) -> ArchivedExport | Problem:
+    """The export with its data files, or what is wrong with the list of them."""
+    try:
+        loaded = load_files(store, export)
+    except ObjectMissing as error:
+        return _problem(export, Fault.MISSING, error.message)
+    except DamagedError as error:
+        return _problem(export, Fault.DAMAGED, error.message)
+    except Archived as error:
+        return _problem(export, Fault.ARCHIVED, error.reason)
+    if len({file.key for file in loaded.files}) != len(loaded.files):
+        return _problem(export, Fault.DAMAGED, "the manifest names a data file twice")
+    return loaded
 
 
 def _problem(export: ArchivedExport, fault: Fault, reason: str) -> Problem:

@@ -19,13 +19,14 @@ from coldtable.ports import Notifier
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What telling of one table's incidents needs."""
+    """What telling of one table's incidents needs; without a ``timeline`` nobody is told what can
+    be restored once it is over."""
 
     home: Home
     catalog: Catalog
     notifier: Notifier
     now: datetime
-    timeline: Timeline
+    timeline: Timeline | None = None
 
 
 def tell(telling: Telling, trouble: Trouble | None, desk: Desk) -> str:
@@ -45,6 +46,7 @@ def _begin(telling: Telling, trouble: Trouble | None, desk: Desk) -> str:
             "what": trouble.what,
             "subject": subject,
             "text": text,
+            **({"exports": list(trouble.exports)} if trouble.exports else {}),
         }
         if not desk.catalog.note(key, body("incident", desk.now, **fields)):
             # Another tick was first with it, and tells it.

@@ -225,7 +225,7 @@ class _Run:
             rules = self._rules(opened, checkpoint.keys)
             some = []
             for place, file in list(opened.files.items()):
-                if self.wanted.subset and not self.wanted.subset.holds(file.key):
+                if not self._is_wanted(opened.export, file):
                     continue
                 reading = Reading(export=number, place=place, file=file, rules=rules)
                 if rules and rules.keys:
@@ -243,6 +243,10 @@ class _Run:
                     yield reading
             if not some:
                 self._judge(number)
+
+    def _is_wanted(self, export: ArchivedExport, file: DataFile) -> bool:
+        subset = self.wanted.subset
+        return subset is None or subset.holds(file.key, export.export_id, full=export.is_full)
 
     def _begin(self, number: int) -> _Open:
         export = self.survey.selected[number]
