@@ -74,6 +74,7 @@ class Wish:
     tick: str = "rate(15 minutes)"
     heartbeat_url: str | None = None
     bucket_rules: BucketRules = BucketRules()
+    verify_days: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,9 +178,9 @@ class Installation:
         return DynamoDbExporter(self.context.session.client("dynamodb"))
 
     @contextmanager
-    def tick_without(self, action: str) -> Iterator[None]:
-        """The tick's function has lost an action, for a while."""
-        iam, role = self.boto("iam"), {"RoleName": self.role("tick"), "PolicyName": "tick"}
+    def tick_without(self, action: str, function: str = "tick") -> Iterator[None]:
+        """The tick's function, or another, has lost an action, for a while."""
+        iam, role = self.boto("iam"), {"RoleName": self.role(function), "PolicyName": function}
         whole = iam.get_role_policy(**role)["PolicyDocument"]
         less = copy.deepcopy(whole)
         for statement in less["Statement"]:

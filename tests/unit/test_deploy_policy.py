@@ -126,6 +126,8 @@ def test_pitr_of_what_a_glob_means(cloud: FakeCloud, run: Deploy) -> None:
         ({"tick": "rate(1 hour)"}, UsageError, "--tick 'rate(1 hour)' cannot be used"),
         ({"tick": "rate(31 minutes)"}, UsageError, "--tick 'rate(31 minutes)'"),
         ({"tick": "cron(0 * * * ? *)"}, UsageError, "--tick 'cron(0 * * * ? *)'"),
+        ({"verify_days": -1}, UsageError, "--verify-days must be 0 (never) to 3650"),
+        ({"verify_days": 3651}, UsageError, "--verify-days must be 0 (never) to 3650"),
         ({"heartbeat_url": "http://x/secret"}, UsageError, "--heartbeat-url is not an address"),
         ({"tables": (), "continuous": True}, UsageError, "No table is named"),
         (
@@ -170,6 +172,7 @@ def test_the_policy_s_bucket_and_key_are_the_stack_s(cloud: FakeCloud, run: Depl
         {"continuous": True},
         {"policy": "{}"},
         {"heartbeat_url": "https://monitor.example/x"},
+        {"verify_days": 30},
         {"tables": ("app-*",)},
     ],
 )
@@ -190,11 +193,13 @@ def test_existing_policies_make_the_roles(cloud: FakeCloud, run: Deploy) -> None
         "/x/BACKUP_SECOND_STR": "0",
         "/x/POLICY": '{"mode": "continuous", "tables": ["app-*"], "tagged": true}',
         "/x/policies/users": '{"mode": "continuous"}',
+        "/x/VERIFY_DAYS": "20",
     }
     before = dict(cloud.settings)
     run(tables=(), existing_parameters=True, parameter_path="/x")
     assert given(cloud)["PatternArns"] == f"{ARN}app-*,{ARN}users"
     assert (given(cloud)["Tagged"], given(cloud)["Policy"]) == ("true", "")
+    assert given(cloud)["VerifyDays"] == "20"
     assert cloud.settings == before
 
 
@@ -232,13 +237,16 @@ def test_too_many_names_for_the_policy(run: Deploy) -> None:
         ("alarm", "alarm coldtable-tick-absent: missing"),
         ("function", "function coldtable-tick: Active, other code"),
         ("policy", f"parameters below {PATH}"),
+        ("days", f"parameters below {PATH}"),
+        ("verifying", "schedule of verifying: DISABLED"),
+        ("verifier", "function coldtable-verify: Active, other code"),
     ],
 )
 def test_what_is_off_afterwards_is_found(
     cloud: FakeCloud, run: Deploy, broken: str, words: str
 ) -> None:
     """A tick that is disabled, not heard of, of other code or of another policy is told."""
-    run(continuous=True)
+    run(continuous=True, verify_days=30)
     match broken:
         case "schedule":
             off = ScheduleState(state="DISABLED", expression="rate(15 minutes)", timezone="UTC")
@@ -249,10 +257,18 @@ def test_what_is_off_afterwards_is_found(
             cloud.functions["coldtable-tick"] = replace(
                 cloud.functions["coldtable-tick"], sha256="0"
             )
-        case _:
+        case "policy":
             cloud.settings[f"{PATH}/POLICY"] = '{"mode": "snapshot"}'
+        case "days":
+            cloud.settings[f"{PATH}/VERIFY_DAYS"] = "7"
+        case "verifying":
+            off = ScheduleState(state="DISABLED", expression="rate(1 hour)", timezone="UTC")
+            cloud.schedules["coldtable", "coldtable-verify"] = off
+        case _:
+            there = cloud.functions["coldtable-verify"]
+            cloud.functions["coldtable-verify"] = replace(there, sha256="0")
     with pytest.raises(CheckFailed) as caught:
-        run(continuous=True)
+        run(continuous=True, verify_days=30)
     assert words in caught.value.message
 
 
@@ -260,3 +276,19 @@ def test_the_heartbeat_is_written(cloud: FakeCloud, run: Deploy) -> None:
     """The monitor's address is where the tick reads it."""
     run(heartbeat_url="https://monitor.example/x")
     assert cloud.settings[f"{PATH}/HEARTBEAT_URL"] == "https://monitor.example/x"
+
+
+def test_verifying_is_looked_at_and_taken_away_again(cloud: FakeCloud, run: Deploy) -> None:
+    """With --verify-days the function, its schedule and its alarms are looked at, too; without it
+    the stack has none of them, also where it had."""
+    report = run(verify_days=30)
+    assert cloud.settings[f"{PATH}/VERIFY_DAYS"] == "30"
+    looked = {finding.subject for finding in report.findings}
+    assert {
+        "function coldtable-verify",
+        "schedule of verifying",
+        "alarm coldtable-verify-behind",
+        "alarm coldtable-verify-errors",
+    } <= looked
+    assert run().outcome == "updated"
+    assert given(cloud)["VerifyDays"] == "0"

@@ -18,6 +18,7 @@ from coldtable.core.iam import (
     export_policy,
     key_policy,
     tick_policy,
+    verify_policy,
 )
 from coldtable.core.iam_deployer import Site, deployer_policy
 
@@ -71,11 +72,12 @@ def reach(**more: Any) -> Reach:
     ],
 )
 def test_functions_policies_are_the_template_s(given: dict[str, str], more: Any) -> None:
-    """The printed policies of both functions' roles are those that the template gives them."""
-    rendered = Rendered(**given)
+    """The printed policies of the functions' roles are those that the template gives them."""
+    rendered = Rendered(**given, VerifyDays="30")
     for name, printed, log in (
         ("ExportRole", export_policy, "<LogGroup.Arn>"),
         ("TickRole", tick_policy, "<TickLogGroup.Arn>"),
+        ("VerifyRole", verify_policy, "<VerifyLogGroup.Arn>"),
     ):
         (inline,) = rendered.properties(name)["Policies"]
         assert sets(printed(reach(log=log, **more))) == sets(inline["PolicyDocument"])

@@ -46,6 +46,7 @@ def test_a_drill_needs_no_heavy_module() -> None:
     [
         ("handler", ROOMS | {"handler"}, 20),
         ("handler_tick", ROOMS | {"handler_tick", "model_archive", "model_policy"}, 45),
+        ("handler_verify", ROOMS | {"handler_verify", "model_archive", "model_policy"}, 50),
     ],
 )
 def test_a_handler_imports_only_what_it_needs(handler: str, rooms: set[str], most: int) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from coldtable import handler_verify
 from coldtable.cli.deploy import template as template_text
-from coldtable.core.metrics import metric_lines
+from coldtable.core.metrics import SLICE, metric_lines
 from coldtable.core.settings import parse_path
 from coldtable.errors import LimitReached
 from coldtable.local.emf import points
@@ -330,6 +331,58 @@ def test_tick_may_do_its_work_and_nothing_else() -> None:
         "TellPeople": ("sns:Publish", "<AlarmTopic>"),
         "WriteTheLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<TickLogGroup.Arn>"),
     }
+
+
+VERIFYING = {
+    "VerifyBehindAlarm",
+    "VerifyDaysParameter",
+    "VerifyErrorsAlarm",
+    "VerifyFunction",
+    "VerifyFunctionInvokeConfig",
+    "VerifyLogGroup",
+    "VerifyRole",
+    "VerifySchedule",
+}
+
+
+def test_nothing_verifies_unless_it_is_asked_for() -> None:
+    """By default there is no function, role, schedule or alarm of it, and nobody may invoke one."""
+    without, having = Rendered(), Rendered(VerifyDays="30")
+    assert set(having.resources) - set(without.resources) == VERIFYING
+    own = Rendered(VerifyDays="30", ManageParameters="false")
+    assert VERIFYING - set(own.resources) == {"VerifyDaysParameter"}
+    assert having.properties("VerifyDaysParameter")["Value"] == "30"
+    allowed = statements(having.properties("ScheduleRole"))["InvokeTheFunctions"]
+    assert "<VerifyFunction.Arn>" in allowed["Resource"]
+
+
+def test_who_verifies_can_change_nothing_of_it() -> None:
+    """It may read all, write records alone, and do nothing to any table."""
+    allowed = statements(Rendered(VerifyDays="30").properties("VerifyRole"))
+    written = {
+        sid: s["Resource"] for sid, s in allowed.items() if "s3:PutObject" in str(s["Action"])
+    }
+    assert written == {"WriteTheRecords": "arn:aws:s3:::<ArchiveBucket>/coldtable/v1/*"}
+    actions = json.dumps([s["Action"] for s in allowed.values()])
+    assert "dynamodb:" not in actions
+    assert "Delete" not in actions
+
+
+def test_verifying_has_all_the_time_there_is() -> None:
+    """Fifteen minutes each hour; a failed run is repeated once, and then lies in the queue; its
+    schedule tells it which hour is meant; an alarm tells of runs that do not come."""
+    rendered = Rendered(VerifyDays="30")
+    assert rendered.properties("VerifyFunction")["Timeout"] == 900
+    config = rendered.properties("VerifyFunctionInvokeConfig")
+    assert config["MaximumRetryAttempts"] == 1
+    assert config["DestinationConfig"]["OnFailure"]["Destination"] == "<DeadLetterQueue.Arn>"
+    schedule = rendered.properties("VerifySchedule")
+    assert schedule["ScheduleExpression"] == "rate(1 hour)"
+    told = json.loads(schedule["Target"]["Input"])
+    assert told["source"] == handler_verify.SCHEDULE
+    assert told["scheduledTime"] == "<aws.scheduler.scheduled-time>"
+    behind = rendered.properties("VerifyBehindAlarm")
+    assert (behind["MetricName"], behind["TreatMissingData"]) == (SLICE, "breaching")
 
 
 def test_tables_are_kept_by_glob_and_by_tag() -> None:

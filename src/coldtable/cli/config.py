@@ -16,6 +16,7 @@ from coldtable.core.policy import (
     HEARTBEAT,
     POLICIES,
     POLICY,
+    VERIFY_DAYS,
     parse_configuration,
     policy_for,
     values_for,
@@ -188,6 +189,7 @@ def _of_all(found: Configuration) -> dict[str, Value]:
         "exclude": Value(value=list(selection.exclude), origin=f"{path}/{POLICY}"),
         "tagged": Value(value=selection.tagged, origin=f"{path}/{POLICY}"),
         "heartbeat": Value(value=_host(found.heartbeat_url), origin=f"{path}/{HEARTBEAT}"),
+        "verify_days": Value(value=found.verify_days, origin=f"{path}/{VERIFY_DAYS}"),
     }
     said = {
         name: line if line.value else Value(value=line.value, origin=DEFAULT)

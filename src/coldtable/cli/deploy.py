@@ -33,6 +33,7 @@ def deploy(
     bucket_owner: str | None = None,
     schedule: str = "cron(0 4 * * ? *)",
     tick: str = "rate(15 minutes)",
+    verify_days: int = 0,
     timezone: str | None = None,
     at: str | None = None,
     day: int | None = None,
@@ -95,6 +96,9 @@ def deploy(
         When the snapshots are started, in --timezone: cron(...), rate(...) or at(...).
     tick
         How often the archive is looked after: rate(1 minute) to rate(30 minutes).
+    verify_days
+        Read every byte of the archive again within so many days, in a function of its own. 0, the
+        default, for never: reading costs, docs/how-to/verify.md has the price.
     timezone
         The IANA time zone of the schedule and of the moment. Default UTC.
     at
@@ -174,6 +178,7 @@ def deploy(
         continuous=continuous,
         policy=_read(policy),
         tick=tick,
+        verify_days=verify_days,
         heartbeat_url=heartbeat_url,
         bucket_rules=BucketRules(
             standard_ia=standard_ia_after,

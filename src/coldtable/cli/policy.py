@@ -202,7 +202,7 @@ def deployer(
 @policy.command(name="lambda")
 def function(
     *,
-    function: Literal["tick", "export"] = "tick",
+    function: Literal["tick", "export", "verify"] = "tick",
     table: tuple[str, ...] = (),
     tagged: bool = False,
     bucket: str | None = None,

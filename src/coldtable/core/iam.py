@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from coldtable.core.records import ROOT as RECORDS
 from coldtable.model_policy import TAG, Mode
 
 Statement = dict[str, Any]
@@ -175,6 +176,19 @@ def tick_policy(reach: Reach) -> Document:
         allow("ListTheArchive", _LISTS, reach.bucket_arns),
         allow("TellPeople", "sns:Publish", reach.topic),
         *_work(reach),
+    )
+
+
+def verify_policy(reach: Reach) -> Document:
+    """What the verifying function's role may do: nothing to any table, and nothing to an export."""
+    records = [f"{arn}/{RECORDS}/*" for arn in reach.bucket_arns]
+    return policy(
+        allow("ReadTheArchive", _READS, reach.object_arns),
+        allow("WriteTheRecords", "s3:PutObject", records),
+        allow("ListTheArchive", _LISTS, reach.bucket_arns),
+        allow("TellPeople", "sns:Publish", reach.topic),
+        *_work(reach),
+        allow("ReportWhatFailed", "sqs:SendMessage", reach.queue),
     )
 
 

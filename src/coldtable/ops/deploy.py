@@ -110,6 +110,7 @@ def stack_parameters(ground: Ground, code: Code) -> dict[str, str]:
         "TimeZone": wish.timezone or "UTC",
         "ScheduleExpression": wish.schedule,
         "TickExpression": wish.tick,
+        "VerifyDays": str(wish.verify_days),
         "ParameterPath": wish.parameter_path,
         "ManageParameters": "false" if wish.existing_parameters else "true",
         "ParameterKmsKeyArn": wish.parameter_key or "",

@@ -13,6 +13,7 @@ from coldtable.core.iam import (
     export_policy,
     key_policy,
     tick_policy,
+    verify_policy,
 )
 from coldtable.core.iam_deployer import Site, deployer_policy
 from coldtable.core.policy import destinations, expected_tables, parse_configuration
@@ -25,7 +26,9 @@ from coldtable.ports import ParameterStore, Stacks
 
 DEFAULT_PATH = "/coldtable/prod"
 # The roles of the template, by what their function is called here.
-ROLES = {"export": "ExportRole", "tick": "TickRole"}
+ROLES = {"export": "ExportRole", "tick": "TickRole", "verify": "VerifyRole"}
+_BY_TAG = "tables by their tag"
+_POLICIES = {"export": export_policy, "tick": tick_policy, "verify": verify_policy}
 # Parameters of the template that list ARNs, and the one that has the bucket's key.
 _TABLES, _PATTERNS, _KEY = ("TableArns", "MoreTableArns"), "PatternArns", "BucketKmsKeyArn"
 
@@ -35,7 +38,7 @@ class Ask:
     """What a person said. What is ``None`` or empty is read from what is deployed.
 
     ``tables`` are names or ARNs; ``roles`` are those that export, ``readers`` those that only
-    read, as ARNs. ``function`` is ``export`` or ``tick``; with ``tagged`` it keeps the tables that
+    read, as ARNs. ``function`` is one of ``ROLES``; with ``tagged`` it keeps the tables that
     have the tag.
     """
 
@@ -170,7 +173,7 @@ def for_function(ask: Ask, deployed: Deployed) -> Sheet:
     """What the role of a function must be allowed."""
     by_options = bool(ask.bucket and ask.tables) and all(map(_is_arn, ask.tables))
     reach = _told(ask) if by_options else _found(ask, deployed)
-    make = tick_policy if ask.function == "tick" else export_policy
+    make = _POLICIES[ask.function]
     role = ROLES[ask.function]
     notes = [f"The stack gives its {role} this; it is what a role of your own needs"]
     if by_options:
@@ -181,6 +184,9 @@ def for_function(ask: Ask, deployed: Deployed) -> Sheet:
         if ask.function == "export":
             # The nightly run never goes beyond TABLE_NAMES.
             beyond = [name for name in beyond if name not in reach.patterns]
+        if ask.function == "verify":
+            tables = (*reach.tables, *reach.patterns, _BY_TAG)
+            beyond = [name for name in beyond if name not in tables]
         if beyond:
             notes[0] = f"Missing from what the stack gave the role {role}: {', '.join(beyond)}"
     return Sheet(
@@ -248,12 +254,12 @@ def _key(ask: Ask, deployed: Deployed) -> str:
 
 
 def _principals(ask: Ask, deployed: Deployed) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those that write, and those that read: of the functions, only the tick."""
+    """Those that write, and those that read: of the functions, all but the nightly one."""
     if ask.roles:
         return ask.roles, _once(ask.roles + ask.readers)
     roles = deployed.roles
-    ticks = (roles["tick"],) if "tick" in roles else ()
-    return tuple(roles.values()), _once(ticks + ask.readers)
+    reading = tuple(roles[name] for name in ("tick", "verify") if name in roles)
+    return tuple(roles.values()), _once(reading + ask.readers)
 
 
 def _told(ask: Ask) -> Reach:
@@ -326,7 +332,7 @@ def _beyond(reach: Reach, stack: Stack) -> Iterator[str]:
     known = _listed(stack, *_TABLES, _PATTERNS)
     yield from (arn for arn in (*reach.tables, *reach.patterns) if arn not in known)
     if reach.tagged and stack.parameters.get("Tagged") != "true":
-        yield "tables by their tag"
+        yield _BY_TAG
     yield from (f"bucket {b}" for b in reach.buckets if b != stack.outputs["Bucket"])
     yield from (key for key in reach.keys if key != stack.parameters.get(_KEY))
 

@@ -150,6 +150,8 @@ def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
             hint="Give it rate(1 minute) to rate(30 minutes): an alarm goes off when none comes "
             "for an hour",
         )
+    if not 0 <= wish.verify_days <= policies.MOST_VERIFY_DAYS:
+        yield UsageError(f"--verify-days must be 0 (never) to {policies.MOST_VERIFY_DAYS}")
     if wish.heartbeat_url and not re.fullmatch(HEARTBEAT, wish.heartbeat_url):
         # It is as good as a password, so it is not shown.
         yield UsageError(
@@ -194,12 +196,14 @@ def _contradictions(wish: Wish) -> Iterator[ColdtableError]:
         "--policy": bool(wish.policy),
         "--bucket-owner": bool(wish.bucket_owner),
         "--heartbeat-url": bool(wish.heartbeat_url),
+        "--verify-days": bool(wish.verify_days),
         "--table with a wildcard": any(set(name) & set("*?") for name in wish.tables),
     }
     for option in (name for name, used in written.items() if used):
         yield UsageError(
             f"{option} contradicts --existing-parameters",
-            hint="The functions read POLICY and HEARTBEAT_URL from there: change them instead",
+            hint="The functions read POLICY, HEARTBEAT_URL and VERIFY_DAYS from there: change them "
+            "instead",
         )
 
 
@@ -271,6 +275,7 @@ def _taken(found: Mapping[str, str]) -> list[str]:
         names.PREFIX,
         policies.POLICY,
         policies.HEARTBEAT,
+        policies.VERIFY_DAYS,
     )
     return [name for name in ours if name in found]
 
@@ -308,6 +313,8 @@ def _agree(wish: Wish, found: Configuration) -> Wish:
         tables=found.scheduled,
         bucket=bucket or None,
         bucket_key=wish.bucket_key or (str(key.value) if key else None),
+        # Of parameters that exist the function reads the days; the stack only has to have it.
+        verify_days=found.verify_days or wish.verify_days,
     )
 
 

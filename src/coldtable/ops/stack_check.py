@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from coldtable.core.policy import POLICY, parse_configuration
 from coldtable.errors import CheckFailed, ColdtableError
@@ -32,6 +32,7 @@ def check_stack(
         *_alarms(outputs, probe),
         _function(outputs["FunctionName"], code, probe),
         _function(outputs["TickFunctionName"], code, probe),
+        *_verifying(outputs, code, probe),
         _parameters(ground, outputs, parameters),
     ]
     bad = [f for f in findings if not f.ok]
@@ -85,6 +86,21 @@ def _ticks(ground: Ground, outputs: Mapping[str, str], probe: Probe) -> Finding:
     )
 
 
+def _verifying(outputs: Mapping[str, str], code: Code, probe: Probe) -> Iterator[Finding]:
+    """The function that verifies, and its schedule; only where one was asked for."""
+    if "VerifyFunctionName" not in outputs:
+        return
+    yield _function(outputs["VerifyFunctionName"], code, probe)
+    found = probe.schedule(outputs["ScheduleGroupName"], outputs["VerifyScheduleName"])
+    yield Finding(
+        subject="schedule of verifying",
+        found=f"{found.state}, {found.expression}",
+        ok=(found.state, found.expression) == ("ENABLED", "rate(1 hour)"),
+        hint="It should be ENABLED, rate(1 hour). If somebody changed it outside the stack, "
+        "correct it there: CloudFormation sees no difference to mend",
+    )
+
+
 def _alarms(outputs: Mapping[str, str], probe: Probe) -> Sequence[Finding]:
     names = [name for key, name in outputs.items() if key.endswith("AlarmName")]
     found = {alarm.name: alarm for alarm in probe.alarms(names)}
@@ -131,6 +147,7 @@ def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: Paramete
     # Without one of ours, somebody may have written a policy into its place.
     if ground.wish.policy:
         same = same and found.get(POLICY) == ground.wish.policy
+    same = same and (meant.verify_days or 0) == ground.wish.verify_days
     bucket = str(meant.defaults["bucket"].value)
     tagged = ["what has the tag"] if ground.tagged else []
     named = [arn.rpartition("/")[2] for arn in ground.patterns]
@@ -139,6 +156,6 @@ def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: Paramete
         subject=f"parameters below {path}",
         found=f"{', '.join((*count, *named, *tagged))} into {bucket}",
         ok=same and bucket == outputs["Bucket"],
-        hint="They name other tables, another policy or another bucket than the stack: correct "
-        "them",
+        hint="They name other tables, another policy, another bucket or other VERIFY_DAYS than the "
+        "stack: correct them",
     )

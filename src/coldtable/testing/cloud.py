@@ -209,6 +209,8 @@ class FakeCloud:
     def _settle(self, stack: Stack) -> None:
         given, outputs = stack.parameters, stack.outputs
         if given["ManageParameters"] == "true":
+            if given["VerifyDays"] == "0":
+                self.settings.pop(f"{given['ParameterPath']}/VERIFY_DAYS", None)
             for name, value in _settings(given, outputs).items():
                 self.settings[f"{given['ParameterPath']}/{name}"] = value
         self.objects.setdefault(outputs["Bucket"], {})
@@ -220,7 +222,11 @@ class FakeCloud:
         self.schedules[outputs["ScheduleGroupName"], outputs["TickScheduleName"]] = ScheduleState(
             state="ENABLED", expression=given["TickExpression"], timezone="UTC"
         )
-        for function in (outputs["FunctionName"], outputs["TickFunctionName"]):
+        if "VerifyScheduleName" in outputs:
+            self.schedules[outputs["ScheduleGroupName"], outputs["VerifyScheduleName"]] = (
+                ScheduleState(state="ENABLED", expression="rate(1 hour)", timezone="UTC")
+            )
+        for function in (outputs[key] for key in outputs if key.endswith("FunctionName")):
             self.functions[function] = FunctionState(
                 state="Active",
                 update="Successful",
@@ -369,6 +375,16 @@ def _outputs(stack: Stack) -> dict[str, str]:
         "UndeliveredAlarmName": f"{stack.name}-export-undelivered",
         "TickErrorsAlarmName": f"{stack.name}-tick-errors",
         "TickAbsentAlarmName": f"{stack.name}-tick-absent",
+        **(_verifying(stack.name) if stack.parameters["VerifyDays"] != "0" else {}),
+    }
+
+
+def _verifying(name: str) -> dict[str, str]:
+    return {
+        "VerifyFunctionName": f"{name}-verify",
+        "VerifyScheduleName": f"{name}-verify",
+        "VerifyErrorsAlarmName": f"{name}-verify-errors",
+        "VerifyBehindAlarmName": f"{name}-verify-behind",
     }
 
 
@@ -386,5 +402,6 @@ def _settings(given: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str,
         "TABLE_NAMES": given["TableNames"],
         "POLICY": given["Policy"],
         "HEARTBEAT_URL": given["HeartbeatUrl"],
+        "VERIFY_DAYS": given["VerifyDays"].removeprefix("0"),
     }
     return always | {name: value for name, value in if_given.items() if value}
