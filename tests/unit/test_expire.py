@@ -197,6 +197,31 @@ def test_what_may_not_be_removed_is_told_and_left_for_the_next_run(six: Night) -
     assert stuck not in night.aws.bucket.objects
 
 
+def test_what_s3_has_archived_goes_without_being_read(six: Night) -> None:
+    """Lists of files in an archive class cannot be read, and need not: whatever lies beside an
+    export's folder is its own. Only where several share that nobody knows, and it is told."""
+    night, reference = twin(six), twin(six)
+    expire(plan(reference), ground(reference))
+    store = night.aws.bucket
+    for key in store.objects:
+        if key.endswith("manifest-files.json"):
+            store.storage[key] = "DEEP_ARCHIVE"
+    locked = plan(night, vault=Vault({}))
+    assert [r.folder for r in locked.removals] == [r.folder for r in plan(night).removals]
+    victim = locked.removals[0]
+    root = victim.folder.rpartition("/")[0]
+    store.put(f"{root}/00000000000001-0000000a/_started", b"")
+    assert victim not in plan(night, vault=Vault({})).removals
+    done = expire(plan(night), ground(night))
+    ((removal, refused),) = done.refused
+    assert (removal, refused.error.code) == (victim, "Archived")
+    assert f"{victim.folder}/manifest-summary.json" in store.objects
+    store.remove(f"{root}/00000000000001-0000000a/_started")
+    assert expire(plan(night), ground(night)).refused == ()
+    data = {k for k in reference.aws.bucket.objects if not k.startswith("coldtable/")}
+    assert {k for k in store.objects if not k.startswith("coldtable/")} == data
+
+
 def test_a_hold_that_comes_meanwhile_counts(six: Night) -> None:
     """Between plan and deed somebody held it: nothing is removed, and that is told."""
     night = twin(six)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from coldtable.core.archive import SUMMARY
 from coldtable.core.retention import Decision, Gone, Piece, Unit
 from coldtable.core.spares import Spare, sort_out
-from coldtable.errors import ColdtableError, Conflict, DamagedError, NotFound
+from coldtable.errors import Archived, ColdtableError, Conflict, DamagedError, NotFound
 from coldtable.model_archive import Hold, Outcome
 from coldtable.model_policy import Retention
 from coldtable.ops.evidence import known_bad
@@ -214,14 +214,13 @@ class _Planner:
         if ground.vault is None or not ground.vault.can_lock():
             return ""
         for one in removals:
-            lock = find_lock(
-                ground.vault,
-                ground.store,
-                one.folder,
-                one.export_id,
-                ground.now,
-                trusted=one.trusted,
-            )
+            where = one.folder, one.export_id
+            try:
+                lock = find_lock(
+                    ground.vault, ground.store, *where, ground.now, trusted=one.trusted
+                )
+            except Archived as error:
+                return f"S3's locks on it cannot be asked for: {error.message}"
             if lock:
                 return lock_text(lock)
         return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from datetime import datetime
 
 from coldtable.core.archive import EXPORT_ID, SUMMARY, located_in
 from coldtable.core.manifest import parse_files
-from coldtable.errors import ColdtableError, DamagedError, NotFound
+from coldtable.errors import Archived, ColdtableError, DamagedError, NotFound
 from coldtable.ops.proof import read_with_md5
 from coldtable.ports import Lock, ObjectStore, Vault
 
@@ -35,9 +34,11 @@ def remove_export(
     can be done again. Stops at the first object that cannot be removed. For ``trusted`` see
     ``data_keys``.
     """
-    if refused := _remove(store, [f"{folder}/{SUMMARY}"]):
-        return refused
-    if refused := _remove(store, data_keys(store, folder, export_id, trusted=trusted)):
+    try:
+        data = data_keys(store, folder, export_id, trusted=trusted)
+    except Archived as error:
+        return Refused(key=f"{folder}/{_FILES}", error=error)
+    if refused := _remove(store, [f"{folder}/{SUMMARY}"]) or _remove(store, data):
         return refused
     last = (f"{folder}/{_FILES}", f"{folder}/{_FILES_MD5}")
     rest = (key for key in store.keys(f"{folder}/") if key not in last)
@@ -50,23 +51,35 @@ def data_keys(
     """The data files that the manifest lists, where they lie now.
 
     A manifest that is gone or damaged, or that is not ``trusted``, might name another export's:
-    then it is what lies beside the folder, if no other export can have put it there.
+    then it is what lies beside the folder, if no other export can have put it there. So it is of
+    one that S3 has archived; ``Archived`` is raised where that does not tell.
     """
     files_key = f"{folder}/{_FILES}"
     if trusted:
-        with contextlib.suppress(NotFound, DamagedError):
+        try:
             files = parse_files(files_key, read_with_md5(files_key, store))
             return [located_in(folder, export_id, files_key, file.key) for file in files]
+        except (NotFound, DamagedError):
+            pass
+        except Archived:
+            if own := list(store.keys(f"{folder}/data/")):
+                return own
+            if not _is_alone(store, folder, export_id):
+                raise
     return beside(store, folder, export_id)
 
 
 def beside(store: ObjectStore, folder: str, export_id: str) -> list[str]:
     """The data that increments keep beside their folders [REAL-G], if there is only this one."""
+    if not _is_alone(store, folder, export_id):
+        return []
+    return list(store.keys(f"{folder.rpartition('/')[0]}/data/"))
+
+
+def _is_alone(store: ObjectStore, folder: str, export_id: str) -> bool:
     root = folder.rpartition("/")[0]
     names = {key.removeprefix(f"{root}/").partition("/")[0] for key in store.keys(f"{root}/")}
-    if any(EXPORT_ID.fullmatch(name) for name in names - {export_id}):
-        return []
-    return list(store.keys(f"{root}/data/"))
+    return not any(EXPORT_ID.fullmatch(name) for name in names - {export_id})
 
 
 def find_lock(
