@@ -15,7 +15,7 @@ from .conftest import Coldtable, client
 from .exporter import Account, values
 from .test_materialize import Chained
 from .test_restore import Archived
-from .users import operator
+from .users import allow, operator
 
 HOUR = timedelta(hours=1)
 
@@ -141,14 +141,19 @@ def test_what_is_archived_is_not_damaged(archived: Archived, coldtable: Coldtabl
 
 
 def test_the_right_to_ask(archived: Archived, coldtable: Coldtable) -> None:
-    """Asking takes s3:RestoreObject, and the error names it."""
-    freeze(archived, "GLACIER", "/data/")
-    user = operator(
-        client_of(archived, "iam"), "s3:ListBucket", "s3:GetObject", "dynamodb:DescribeTable"
-    )
+    """Asking takes s3:RestoreObject, and s3:PutObject to note it; the error names what is missing,
+    and with both it goes."""
+    keys = freeze(archived, "GLACIER", "/data/")
+    iam = client_of(archived, "iam")
+    plans = ("s3:ListBucket", "s3:GetObject", "dynamodb:DescribeTable")
+    user = operator(iam, *plans)
     words = [*archived.words, "--retrieve", "bulk", "--yes"]
     refused = coldtable(*words, key=user.key, secret=user.secret)
     assert (refused.code, "s3:RestoreObject" in refused.err) == (11, True)
+    allow(iam, *plans, "s3:RestoreObject", "s3:PutObject")
+    asked = coldtable(*words, key=user.key, secret=user.secret)
+    assert (asked.code, "could not be noted" in asked.err) == (13, False)
+    assert copies(archived, keys) == {'ongoing-request="true"'}
 
 
 def test_a_lifecycle_rule_moves_and_a_copy_goes(aws: EmbeddedAws, account: str) -> None:
