@@ -175,7 +175,11 @@ def test_manifests_of_other_slices_are_not_read() -> None:
     answer = door.run()
     summaries = [key for key in door.objects if key.endswith("manifest-summary.json")]
     looked = [key for key in summaries if door.store.seen[key]]
-    assert len(looked) == answer["tables"][0]["exports"] < len(summaries)
+    (table,) = answer["tables"]
+    assert len(looked) == table["exports"] < len(summaries)
+    # The catalog's record and four objects of manifests for each, and its files.
+    assert door.store.requests["GET"] == 5 * table["exports"] + table["objects"]
+    assert door.store.requests["PUT"] == 1
 
 
 def test_damage_is_found_noted_and_told_once_and_once_more_when_it_is_over() -> None:

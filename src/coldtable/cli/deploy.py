@@ -71,6 +71,8 @@ def deploy(
 
     `coldtable deploy --table orders --glacier-ir-after 30 --remove-versions-after 90`
 
+    `coldtable deploy --table orders --continuous --verify-days 30`
+
     Exit codes: 0; 1 if the stack could not be made, or does not work; 2 if an option is wrong; 10
     if a setting is; 11 without the rights; 12 if there is no such table or bucket; 13 if the stack
     is changing; 14 if it grows too large.
@@ -98,7 +100,7 @@ def deploy(
         How often the archive is looked after: rate(1 minute) to rate(30 minutes).
     verify_days
         Read every byte of the archive again within so many days, in a function of its own. 0, the
-        default, for never: reading costs, docs/how-to/verify.md has the price.
+        default, is never, and takes that function away: reading costs, docs/how-to/verify.md.
     timezone
         The IANA time zone of the schedule and of the moment. Default UTC.
     at

@@ -229,7 +229,7 @@ def function(
     Parameters
     ----------
     function
-        Whose role: that of the tick, or of the nightly export.
+        Whose role: that of the tick, of the nightly export, or of the function that verifies.
     table
         A table by its name, glob or ARN; repeat it for several. Without any, those of the stack
         and all that the settings name.

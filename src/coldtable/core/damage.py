@@ -58,11 +58,13 @@ def damage_trouble(
     more = f"\n(and {rest} more: coldtable status {table})" if rest else ""
     lines = "\n".join(f"- {one}: {bad[one]}" for one in named)
     losses = dict.fromkeys(_loss(spans[one]) for one in named if one in spans)
-    are = "export is" if len(bad) == 1 else "exports are"
+    which = f"{len(bad)} exports of table {table} are"
+    if len(bad) == 1:
+        which = f"An export of table {table} is"
     return Trouble(
         cause=CAUSE,
         since=now,
-        what=f"{len(bad)} {are} not what DynamoDB wrote, in table {table}:\n{lines}{more}",
+        what=f"{which} not to be relied upon:\n{lines}{more}",
         consequence="; ".join(losses) or "what they hold may be lost",
         mend="If the bucket keeps versions, bring back the older version of each object that is "
         f"named (aws s3api list-object-versions), then: coldtable verify {table}. What cannot be "
