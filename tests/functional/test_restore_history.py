@@ -1,4 +1,4 @@
-"""Restoring any second that the archive covers: random histories, and the seams of real ones."""
+"""Reverting random histories, the rights that it takes, and the seams of real archives."""
 
 from __future__ import annotations
 
