@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coldtable.core.evidence import Kind, Run, bad_exports, verification_fields
@@ -89,6 +89,7 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps=STEPS, shuffled=st.randoms(use_true_random=False))
 def test_what_was_found_is_known_until_it_was_looked_at_again(steps: Any, shuffled: Any) -> None:
     """Damage that a run has met stays known as long as it is there, whatever runs come after it;
@@ -110,6 +111,7 @@ def test_what_was_found_is_known_until_it_was_looked_at_again(steps: Any, shuffl
     assert set(bad_exports(life.records)) == life.damaged(KEYS)
 
 
+@settings(deadline=None)
 @given(key=st.text(), one=SLICES, other=SLICES)
 def test_a_slice_that_covers_another_holds_all_of_it(key: str, one: Subset, other: Subset) -> None:
     """Whatever is in the covered slice is in the covering one; and each covers itself."""
