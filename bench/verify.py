@@ -1,41 +1,55 @@
 """How close verify comes to what must be done anyhow: gunzip and MD5 of the same files.
 
-One generated export in a temporary folder. The limit is the same library (isal, hashlib) on the
-same bytes and nothing else, in one process and in as many as there are cores; verify is the whole
-command's work, manifests and listing and starting its processes included. Both take turns, and the
-best of each counts: CPU time for one core, which other programs disturb least, and time on the
-clock for all of them. MB/s are of uncompressed JSON. Read the ratios.
+Generated exports in a temporary folder. The limit is the same library (isal, hashlib) on the same
+bytes and nothing else, once by the interface that stands in for zlib's and once by the one that
+verify uses, which is faster. Verify is the whole command's work, manifests and listing and starting
+its processes included. All take turns, and what is shown are medians; a ratio is the median of the
+rounds' ratios. CPU time, that of all processes together, is what other programs disturb least; how
+much less time on the clock more processes take shows only on a quiet machine. MB are of
+uncompressed JSON. Read the ratios.
 
     python bench/verify.py [megabytes of JSON] [rounds]
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import os
 import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from shutil import copytree
+from statistics import median
 from typing import Any
 
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
+from coldtable.core.line_check import full_row
+from coldtable.core.lines import parse_json
 from coldtable.core.verification import Checked, Level, Verdict
 from coldtable.files import FileObjects
-from coldtable.ops.crew import Crew, cores_here
+from coldtable.ops.crew import Crew, OpenStore, cores_here
 from coldtable.ops.verify import Wanted, verify_archive
-from coldtable.testing.exports import NOON, ExportsWriter
+from coldtable.testing.exports import NOON, ExportsWriter, record_line
 
 FILES = 16
-# Larger steps fall out of the caches and fault pages in: this is the fastest that was found.
-STEP = 16 * 1024
+# The same files under so many prefixes, so that starting processes is not all there is to see.
+COPIES = 3
+SMALL, SMALL_OVER_HTTP = 1000, 200
+PIECE, STEP, TEXT = 64 * 1024, 32 * 1024, 256 * 1024
+KEY = {"pk": "S", "sk": "S"}
 
 
 def lines(number: int, size: int) -> Iterator[bytes]:
@@ -76,13 +90,45 @@ def build(folder: Path, megabytes: int, distinct: int) -> None:
         store.put(key, body)
 
 
-def limit(path: Path) -> int:
-    """Gunzip and MD5 of one file, and nothing else."""
+def small(exports: int) -> dict[str, bytes]:
+    """What continuous mode leaves: increments of 60 changes, about 10 KB of JSON."""
+    writer = ExportsWriter()
+    for number in range(exports):
+        start = NOON + timedelta(minutes=15 * number)
+        noise = random.Random(number)  # noqa: S311
+        keys = [{"pk": {"S": f"{number}#{place}"}} for place in range(60)]
+        changes = [
+            record_line(key, start, key | {"trace": {"S": f"{noise.getrandbits(128):032x}"}})
+            for key in keys
+        ]
+        writer.increment(start, start + timedelta(minutes=15), changes)
+    return writer.objects
+
+
+def limit_of_zlib(path: Path) -> int:
+    """Gunzip and MD5 of one file, and nothing else: as one would write it for zlib."""
     digest, unzip, size = hashlib.md5(usedforsecurity=False), isal_zlib.decompressobj(31), 0
     with path.open("rb") as file:
+        # Larger steps fall out of the caches and fault pages in.
         while piece := file.read(STEP):
             digest.update(piece)
             size += len(unzip.decompress(piece))
+    digest.digest()
+    return size
+
+
+def limit(path: Path) -> int:
+    """Gunzip and MD5 of one file, and nothing else: the fastest that was found."""
+    digest, size = hashlib.md5(usedforsecurity=False), 0
+    unzip = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP, igzip_lib.MAX_HIST_BITS)
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+            while text := unzip.decompress(piece, TEXT):
+                size += len(text)
+                if unzip.needs_input or unzip.eof:
+                    break
+                piece = b""
     digest.digest()
     return size
 
@@ -98,39 +144,64 @@ class Silent:
 
     def judged(self, checked: Checked) -> None:
         """Verify is only fast if it is right."""
-        assert checked.verdict is Verdict.VERIFIED
+        assert checked.verdict is Verdict.VERIFIED, checked.problems
         assert checked.read in (0, checked.objects)
 
 
-def verify(folder: Path, level: Level, cores: int) -> None:
-    """The whole of verify."""
+def verify(
+    store: OpenStore,
+    level: Level,
+    cores: int = 1,
+    *,
+    threads: int = 1,
+    keys: dict[str, str] | None = None,
+) -> None:
+    """The whole of verify. Increments tell their key themselves."""
     with tempfile.TemporaryDirectory() as state:
-        wanted = Wanted(
-            where=str(folder),
-            prefix="",
-            level=level,
-            state=Path(state),
-            keys={"pk": "S", "sk": "S"},
-        )
-        crew = Crew(cores=cores)
-        verify_archive(partial(FileObjects, folder), wanted, crew, NOON, Silent())
+        wanted = Wanted(where="bench", prefix="", level=level, state=Path(state), keys=keys)
+        crew = Crew(cores=cores, threads=threads)
+        verify_archive(store, wanted, crew, NOON + timedelta(days=365), Silent())
 
 
-def alone(paths: list[Path], pool: ProcessPoolExecutor | None) -> None:
+def alone(way: Callable[[Path], int], paths: list[Path], cores: int = 1) -> None:
     """The limit over all files."""
-    for _ in pool.map(limit, paths) if pool else map(limit, paths):
-        pass
+    if cores == 1:
+        for path in paths:
+            way(path)
+        return
+    with ProcessPoolExecutor(cores) as pool:
+        for _ in pool.map(way, paths):
+            pass
 
 
-def best(rounds: int, clock: Callable[[], float], *ways: Callable[[], None]) -> list[float]:
-    """The shortest time of each, in turns."""
-    times = [float("inf")] * len(ways)
+@dataclass(frozen=True)
+class Times:
+    """What each round of one way took: seconds of CPU in all processes, and on the clock."""
+
+    cpu: list[float]
+    clock: list[float]
+
+
+def measure(rounds: int, *ways: Callable[[], object]) -> list[Times]:
+    """All of them in turns."""
+    times = [Times([], []) for _ in ways]
     for _ in range(rounds):
-        for number, way in enumerate(ways):
-            began = clock()
+        for way, taken in zip(ways, times, strict=True):
+            cpu, clock = spent(), time.perf_counter()
             way()
-            times[number] = min(times[number], clock() - began)
+            taken.cpu.append(spent() - cpu)
+            taken.clock.append(time.perf_counter() - clock)
     return times
+
+
+def spent() -> float:
+    """CPU seconds of this process and of those that it began and that have ended."""
+    both = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+def ratio(of: list[float], to: list[float]) -> float:
+    return median(a / b for a, b in zip(of, to, strict=True))
 
 
 def generated(folder: Path, megabytes: int, distinct: int) -> list[Path]:
@@ -140,54 +211,151 @@ def generated(folder: Path, megabytes: int, distinct: int) -> list[Path]:
     return sorted(folder.rglob("*.gz"))
 
 
-def show(label: str, one: float, more: float) -> None:
-    print(
-        f"{label:38}{one:>10.2f}{more:>10.2f}"
-        if one < 10
-        else f"{label:38}{one:>10.0f}{more:>10.0f}"
+def peak(folder: Path, level: Level) -> float:
+    """MB that one process holds at the most while it verifies the folder."""
+    words = [sys.executable, __file__, "peak", str(folder), level]
+    return int(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout) / 1000
+
+
+def show(label: str, *numbers: float) -> None:
+    shown = "".join(f"{n:>12.2f}" if n < 10 else f"{n:>12,.0f}" for n in numbers)
+    print(f"{label:46}{shown}", flush=True)
+
+
+def show_objects(folder: Path, rounds: int, cores: int) -> None:
+    """The level ``objects`` against its limits, in one process and in all."""
+    paths = sorted(folder.rglob("*.gz"))
+    megabytes = sum(map(limit, paths)) / 1e6
+    store = partial(FileObjects, folder)
+    zlib, best, one, best_all, every = measure(
+        rounds,
+        lambda: alone(limit_of_zlib, paths),
+        lambda: alone(limit, paths),
+        lambda: verify(store, Level.OBJECTS),
+        lambda: alone(limit, paths, cores),
+        lambda: verify(store, Level.OBJECTS, cores),
     )
+    print(f"{megabytes:,.0f} MB of JSON in {len(paths)} files: MB in a second of CPU")
+    show("gunzip and MD5 alone, isal for zlib", megabytes / median(zlib.cpu))
+    show("gunzip and MD5 alone, isal as verify uses it", megabytes / median(best.cpu))
+    show("verify --level objects", megabytes / median(one.cpu))
+    show("objects / alone, for zlib", ratio(zlib.cpu, one.cpu))
+    show("objects / alone, as verify uses it", ratio(best.cpu, one.cpu))
+    print(f"\n{'':46}{'1 process':>12}{f'{cores} processes':>12}{'times':>12}")
+    for label, single, many in (("alone", best, best_all), ("objects", one, every)):
+        rates = [megabytes / median(found.clock) for found in (single, many)]
+        show(f"{label}, MB in a second on the clock", *rates, ratio(single.clock, many.clock))
+        rates = [megabytes / median(found.cpu) for found in (single, many)]
+        show(f"{label}, MB in a second of CPU", *rates, ratio(single.cpu, many.cpu))
+
+
+def show_items(folder: Path, rounds: int, cores: int) -> None:
+    """The level ``items`` against Python's JSON, and against the exact check of every line."""
+    texts = [gzip.decompress(path.read_bytes()) for path in folder.rglob("*.gz")]
+    megabytes = sum(map(len, texts)) / 1e6
+    every_line = [line for text in texts for line in text.splitlines()]
+    exact = full_row(KEY)
+    store = partial(FileObjects, folder)
+    loads, checks, one, every = measure(
+        rounds,
+        lambda: deque(map(json.loads, every_line), maxlen=0),
+        lambda: deque(map(exact, map(parse_json, every_line)), maxlen=0),
+        lambda: verify(store, Level.ITEMS, keys=KEY),
+        lambda: verify(store, Level.ITEMS, cores, keys=KEY),
+    )
+    print(f"\n{megabytes:.0f} MB of JSON in lines: MB in a second of CPU")
+    show("json.loads of each line, and nothing else", megabytes / median(loads.cpu))
+    show("the exact check of each line", megabytes / median(checks.cpu))
+    show("verify --level items", megabytes / median(one.cpu))
+    show("items / json.loads", ratio(loads.cpu, one.cpu))
+    show("items / the exact check", ratio(checks.cpu, one.cpu))
+    show(f"{cores} processes on the clock: times one", ratio(one.clock, every.clock))
+
+
+def show_small(rounds: int) -> None:
+    """Many small increments: exports in a second, of which each is one object and its manifests."""
+    with tempfile.TemporaryDirectory() as folder:
+        local = FileObjects(Path(folder))
+        for key, body in small(SMALL).items():
+            local.put(key, body)
+        store = partial(FileObjects, Path(folder))
+        ways = [partial(verify, store, level) for level in list(Level)[:3]]
+        found = measure(rounds, *ways)
+    print(f"\n{SMALL} increments of 10 KB in a folder: exports in a second of CPU")
+    for level, times in zip(Level, found, strict=False):
+        show(f"verify --level {level}", SMALL / median(times.cpu))
+
+
+def show_http(rounds: int) -> None:
+    """The same over HTTP: what our side costs. The embedded AWS is another process."""
+    import boto3  # Not above: each process that verify starts imports this module.
+    from botocore.config import Config
+
+    from coldtable.aws.objects import S3Objects
+    from coldtable.local.process import EmbeddedAws
+
+    with EmbeddedAws([]) as aws:
+        client = partial(
+            boto3.client,
+            "s3",
+            endpoint_url=aws.endpoint,
+            region_name=aws.region,
+            aws_access_key_id=aws.account,
+            aws_secret_access_key="x",
+            config=Config(max_pool_connections=32, s3={"addressing_style": "path"}),
+        )
+        client().create_bucket(
+            Bucket="bench", CreateBucketConfiguration={"LocationConstraint": "eu-north-1"}
+        )
+        remote = S3Objects(client(), "bench")
+        objects = small(SMALL_OVER_HTTP)
+        for key, body in objects.items():
+            remote.put(key, body)
+        keys = list(objects)
+        get, *found = measure(
+            rounds,
+            lambda: [b"".join(remote.read(key)) for key in keys],
+            *(partial(verify, lambda: remote, level, threads=8) for level in list(Level)[:3]),
+        )
+    print(f"\n{SMALL_OVER_HTTP} of them over HTTP: exports in a second of CPU, and on the clock")
+    rates = [SMALL_OVER_HTTP / median(taken) for taken in (get.cpu, get.clock)]
+    show(f"GET of the {len(keys)} objects, one by one", *rates)
+    for level, times in zip(Level, found, strict=False):
+        rates = [SMALL_OVER_HTTP / median(taken) for taken in (times.cpu, times.clock)]
+        show(f"verify --level {level}, 8 at a time", *rates)
 
 
 def main() -> None:
-    megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 600
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     cores = cores_here()
-    with tempfile.TemporaryDirectory() as large, tempfile.TemporaryDirectory() as small:
-        folder, few = Path(large), Path(small)
+    with tempfile.TemporaryDirectory() as large, tempfile.TemporaryDirectory() as some:
         # Equal files cost as much as different ones; but for the level items keys must differ.
-        paths, some = generated(folder, megabytes, 4), generated(few, megabytes // 16, FILES)
-        raw, raw_few = sum(map(limit, paths)), sum(map(limit, some))
-        packed = sum(path.stat().st_size for path in paths)
-        print(
-            f"{raw / 1e6:.0f} MB of JSON in {FILES} files of {packed / 1e6:.0f} MB, {cores} cores"
-        )
-        with ProcessPoolExecutor(cores) as pool:
-            list(pool.map(limit, paths[:cores]))
-            ours, theirs = best(
-                rounds,
-                time.process_time,
-                lambda: verify(folder, Level.OBJECTS, 1),
-                lambda: alone(paths, None),
-            )
-            many, all_cores = best(
-                rounds,
-                time.perf_counter,
-                lambda: verify(folder, Level.OBJECTS, cores),
-                lambda: alone(paths, pool),
-            )
-        (items,) = best(1, time.process_time, lambda: verify(few, Level.ITEMS, 1))
-        (all_items,) = best(1, time.perf_counter, lambda: verify(few, Level.ITEMS, cores))
-    print(f"{'':38}{'1 core':>10}{f'{cores} cores':>10}")
-    show("gunzip and MD5 alone, MB/s", raw / theirs / 1e6, raw / all_cores / 1e6)
-    show("verify --level objects, MB/s", raw / ours / 1e6, raw / many / 1e6)
-    show("verify --level items, MB/s", raw_few / items / 1e6, raw_few / all_items / 1e6)
-    show("objects / alone", theirs / ours, all_cores / many)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(f"peak memory of this process, which read all of it: {own:.0f} MB")
+        generated(Path(large), megabytes, 4)
+        for copy in range(1, COPIES):
+            there = Path(large) / f"copy{copy}/AWSDynamoDB"
+            copytree(Path(large) / "AWSDynamoDB", there, copy_function=os.link)
+        show_objects(Path(large), rounds, cores)
+        few, fewer = Path(some) / "few", Path(some) / "fewer"
+        generated(few, megabytes // 10, FILES)
+        generated(fewer, megabytes // 100, FILES)
+        show_items(few, min(rounds, 3), cores)
+        print("\npeak memory of one process, and for an archive ten times as large, MB")
+        show("verify --level items", peak(fewer, Level.ITEMS), peak(few, Level.ITEMS))
+        show("verify --level objects", peak(few, Level.OBJECTS), peak(Path(large), Level.OBJECTS))
+    show_small(min(rounds, 3))
+    show_http(min(rounds, 3))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["build"]:
-        build(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    else:
-        main()
+    match sys.argv[1:]:
+        case ["build", folder, megabytes, distinct]:
+            build(Path(folder), int(megabytes), int(distinct))
+        case ["peak", folder, level]:
+            verify(partial(FileObjects, Path(folder)), Level(level), keys=KEY)
+            # Not getrusage's, which begins with what the process had that started this one.
+            status = Path("/proc/self/status").read_text().splitlines()
+            (line,) = [one for one in status if one.startswith("VmHWM")]
+            print(line.split()[1])
+        case _:
+            main()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
+import subprocess
+import sys
+import tomllib
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from cyclopts import App
@@ -156,3 +160,14 @@ def test_debug_shows_where_it_came_from(capsys: pytest.CaptureFixture[str]) -> N
     assert code == 2
     assert "Traceback" in err
     assert "error: --at 'tomorrow' is not a time" in err
+
+
+def test_a_process_that_a_command_starts_imports_no_commands() -> None:
+    """It imports what the shell's ``coldtable`` imports, and that is next to nothing: all commands
+    together cost each process of a verify half a second."""
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    script = tomllib.loads(pyproject.read_text())["project"]["scripts"]["coldtable"]
+    module, _, name = script.partition(":")
+    program = f"import sys; from {module} import {name}; print('coldtable.cli' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout == b"False\n"
