@@ -512,6 +512,10 @@ def test_when_a_table_was_drilled_last() -> None:
     found = last_drill(catalog, home, ground.archive.table_id)
     assert report.drill.ended
     assert found == report.drill.ended.replace(microsecond=0)
+    before = found - timedelta(seconds=1)
+    last = last_drill(catalog, home, ground.archive.table_id, until=before)
+    assert last
+    assert last < found
 
 
 def test_a_table_that_took_the_imported_one_s_place() -> None:

@@ -171,11 +171,11 @@ def due_for_drill(
     """Which table to drill now; ``None`` if none is due.
 
     ``last`` is when each table's last drill began, however it ended (``None``: it has had none).
-    One that is ``under_way`` is gone on with first; then it is the table that waits longest. Times
-    in the future count as now: a clock that jumped must not keep a table from its drill for years,
-    nor make all of them due at once.
+    One that is ``under_way`` is gone on with first; then it is the table that waits longest. A time
+    in the future is not due (``ops.drill_plan.last_drill`` leaves such out): else a clock that
+    jumped would have it drilled again and again.
     """
-    waiting = {table: at for table, at in last.items() if at is None or now - min(at, now) >= every}
+    waiting = {table: at for table, at in last.items() if at is None or now - at >= every}
 
     def rank(table: str) -> tuple[bool, float, str]:
         at = last.get(table)

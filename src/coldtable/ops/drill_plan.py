@@ -136,10 +136,16 @@ def drills_of(store: ObjectStore, prefix: str, home: Home | None = None) -> tupl
     return tuple(sorted(found, key=lambda drill: (drill.began, drill.drill_id)))
 
 
-def last_drill(catalog: Catalog, home: Home, table_id: str) -> datetime | None:
-    """When the last drill of a TableId ended, however it did: one listing."""
+def last_drill(
+    catalog: Catalog, home: Home, table_id: str, *, until: datetime | None = None
+) -> datetime | None:
+    """When the last drill of a TableId ended, however it did: one listing.
+
+    What was noted by a clock that was ahead does not count with ``until`` (now): else it would
+    keep the table from its drills for as long as that.
+    """
     ends = [one.at for _, one in noted(catalog, home, table_id) if one.kind is Kind.DRILL]
-    return max(ends, default=None)
+    return max((at for at in ends if until is None or at <= until), default=None)
 
 
 def remove_command(drill: Drill) -> str:
