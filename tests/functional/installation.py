@@ -84,12 +84,12 @@ class Installation:
         if not ticks:
             self.switch_ticks(on=False)
 
-    def ticks(self) -> int:
-        """How many ticks have come to their end."""
+    def ticks(self, metric: str = "Tick") -> int:
+        """How many ticks have come to their end; or the sum of another metric of the stack."""
         now = self.aws.now()
         found = self.boto("cloudwatch").get_metric_statistics(
             Namespace="Coldtable",
-            MetricName="Tick",
+            MetricName=metric,
             Dimensions=[{"Name": "Stack", "Value": STACK}],
             StartTime=now - timedelta(days=1),
             EndTime=now + timedelta(minutes=1),

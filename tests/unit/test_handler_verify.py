@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from coldtable.core.evidence import evidence_folder
+from coldtable.core.index import Period, encode, make_line
 from coldtable.core.records import Home
 from coldtable.core.rotation import hour_of
 from coldtable.errors import (
@@ -23,6 +24,8 @@ from coldtable.errors import (
 )
 from coldtable.handler_verify import respond
 from coldtable.local.emf import points
+from coldtable.ops.catalog import Catalog
+from coldtable.ops.history import History
 from coldtable.ops.pace import Watch
 from coldtable.ops.rotate import World
 from coldtable.ports import ObjectStore
@@ -217,6 +220,40 @@ def test_further_damage_has_a_message_of_its_own() -> None:
     assert door.told == ["coldtable: orders: damaged"] * 2
     texts = [text for _, text in door.night.aws.notifier.messages]
     assert [(first in t, second in t) for t in texts] == [(True, False), (False, True)]
+
+
+def test_damage_that_has_expired_is_over() -> None:
+    """What retention has removed is not missed any more."""
+    door = Door()
+    door.parameters.values[f"{PATH}/VERIFY_DAYS"] = "1"
+    victim = next(key for key in door.files if "/AWSDynamoDB/data/" in key)
+    door.flip(victim)
+    door.run()
+    name = door.records()[-1]["exports"][0]["exportId"]
+    proven = next(key for key in door.objects if ".verified." in key and name in key)
+    gone = proven.replace(".verified.", ".removed.").removesuffix("json")
+    door.objects[f"{gone}20261130T000000Z.retention.json"] = door.objects[proven]
+    door.run(1)
+    assert door.told == ["coldtable: orders: damaged", "coldtable: orders: over"]
+
+
+def test_months_that_have_an_index_are_read_from_it() -> None:
+    """Their records are not read one by one, and every file is read all the same."""
+    door = Door()
+    door.parameters.values[f"{PATH}/VERIFY_DAYS"] = "1"
+    door.run()
+    before = door.store.requests["GET"]
+    table_id = door.night.table.table_id
+    history = History(catalog=Catalog(door.store), home=door.home, table_id=table_id)
+    lines = [make_line(line.name, history.details(line)) for line in history.lines()]
+    index = encode(door.home, table_id, Period(year=2026, month=11), lines)
+    door.objects[f"{door.home.index(table_id)}2026-11.jsonl.gz"] = index
+    read = door.store.requests["GET"]
+    known = set(door.files)
+    door.run(1)
+    assert {door.store.seen[key] for key in known} == {2}
+    # One more for the index, and one less for each window.
+    assert door.store.requests["GET"] - read == before + 1 - (len(known) // 2 - 1)
 
 
 def test_a_tick_leaves_damage_alone() -> None:

@@ -83,6 +83,7 @@ def test_every_field() -> None:
             "tables": ["app-*"],
         },
         HEARTBEAT_URL=" https://example.com/ping/x ",
+        VERIFY_DAYS=" 30 ",
     )
     assert kept(found, "app-users") == Policy(
         mode=Mode.CONTINUOUS,
@@ -97,6 +98,7 @@ def test_every_field() -> None:
         attempts=5,
     )
     assert found.heartbeat_url == "https://example.com/ping/x"
+    assert found.verify_days == 30
     assert found.attempts == 5
 
 
