@@ -71,7 +71,7 @@ def _plan_rows(plan: DrillPlan) -> list[tuple[str, str]]:
     rows = [
         ("from", f"{drill.source.name} at {exact_iso(drill.moment)}"),
         ("exports", first + increments),
-        ("to", f"{drill.name}, deleted in the end"),
+        ("to", f"{drill.name}, {'kept' if plan.wish.keep else 'deleted'} in the end"),
     ]
     if planned:
         rows += [
