@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,46 @@ PIECES = st.sampled_from(
 )
 
 
+NEARLY_VALUES = [
+    '{"S":"a\x01"}',
+    '{"S":"a"b"}',
+    '{"S":"a\\"}',
+    '{"S":"\\x"}',
+    '{"S":"\\ud800"}',
+    '{"S":1}',
+    '{"S":"a","N":"1"}',
+    '{"S":"a",}',
+    "{}",
+    '{"X":"a"}',
+    '{"N":""}',
+    '{"N":"-"}',
+    '{"N":"1."1"}',
+    '{"N":"1e999"}',
+    '{"N":"' + "1" * 39 + '"}',
+    '{"B":"QR=="}',
+    '{"B":"QQ="}',
+    '{"BOOL":"true"}',
+    '{"BOOL":null}',
+    '{"NULL":false}',
+    '{"L":[{"S":"a"},]}',
+    '{"L":[,{"S":"a"}]}',
+    '{"L":[{"S":"a"}{"S":"b"}]}',
+    '{"L":{}}',
+    '{"M":[]}',
+    '{"M":{"a":{"S":"b"},}}',
+    '{"M":{"a":{"S":"b"}"c":{"S":"d"}}}',
+    '{"M":{"a":"b"}}',
+    '{"SS":[]}',
+    '{"SS":["a",]}',
+    '{"SS":["a","a"]}',
+    '{"SS":["a","b","a"]}',
+    '{"SS":["a"}',
+    '{"NS":["1","1"]}',
+    '{"NS":["1","1.0"]}',
+    '{"BS":["QQ==","QQ=="]}',
+]
+
+
 @st.composite
 def any_line(draw: st.DrawFn, key: dict[str, str], change: bool) -> bytes:
     """A line that may be right, and mostly is nearly so."""
@@ -172,6 +213,7 @@ RIGHT = {
 
 @given(st.sampled_from(["", "\\", "a\n\x01", "é"]), st.booleans(), st.booleans())
 @example("", False, True)
+@settings(deadline=None)
 def test_usual_lines_are_found(text: str, ascii_only: bool, change: bool) -> None:
     """Else it would be right in all that it says, and of no use."""
     key = {"pk": {"S": "user#1"}, "sk": {"N": "17"}}
@@ -187,3 +229,37 @@ def test_usual_lines_are_found(text: str, ascii_only: bool, change: bool) -> Non
     found = pattern.find(line * 3, HOUR if change else None)
     assert len(found) == 3
     assert all(found)
+
+
+KEYS = '"pk":{"S":"a"},"sk":{"N":"1"}'
+NEARLY = [
+    *(f'{{"Item":{{{KEYS},"x":{value}}}}}' for value in NEARLY_VALUES),
+    f'{{"Item":{{{KEYS},}}}}',
+    f'{{"Item":{{,{KEYS}}}}}',
+    f'{{"Item":{{{KEYS}}}',
+    f'{{"Item":{{{KEYS}}},"Item2":{{}}}}',
+    '{"Item":{"pk":{"S":"a"}}}',
+    '{"Item":{"sk":{"N":"1"}}}',
+    '{"Item":{"pk":{"S":""},"sk":{"N":"1"}}}',
+    '{"Item":{"pk":{"N":"1"},"sk":{"N":"1"}}}',
+    f'{{"Item":{{{KEYS},"sk":{{"S":"1"}}}}}}',
+    f'{{"Item":{{{KEYS},"\\u0073k":{{"S":"1"}}}}}}',
+    f'{{"Item":{{{KEYS},"x\x01":{{"S":"1"}}}}}}',
+    f'{{"Item":{{{KEYS},"x":{{"S":"a\nb"}}}}}}',
+]
+
+
+@pytest.mark.parametrize("line", NEARLY)
+@pytest.mark.parametrize("beside", ["", "\\n"])
+def test_lines_that_are_nearly_right(line: str, beside: str) -> None:
+    """Each is wrong in one thing, and none of it is called right, with escapes beside it or not."""
+    right = f'{{"Item":{{{KEYS},"x":{{"S":"{beside}"}}}}}}'
+    block = f"{right}\n{line}\n{right}\n".encode()
+    key = {"pk": "S", "sk": "N"}
+    found = LinePattern(key, worth=0).find(block)
+    lines = block[:-1].split(b"\n")
+    said = [exact(full_row(key), one) for one in lines]
+    assert said[0] == said[-1] is not None
+    assert said[1:-1] == [None] * (len(lines) - 2)
+    assert len(found) == len(lines)
+    assert list(found[1:-1]) == said[1:-1]
