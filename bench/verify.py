@@ -48,7 +48,7 @@ FILES = 16
 # The same files under so many prefixes, so that starting processes is not all there is to see.
 COPIES = 3
 SMALL, SMALL_OVER_HTTP = 1000, 200
-PIECE, STEP, TEXT = 64 * 1024, 32 * 1024, 512 * 1024
+PIECE, STEP, TEXT = 64 * 1024, 32 * 1024, 256 * 1024
 KEY = {"pk": "S", "sk": "S"}
 
 

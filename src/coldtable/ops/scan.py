@@ -31,7 +31,7 @@ from coldtable.ports import ObjectStore
 _UNSOUND: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]  # its stubs are wrong
 # So much text at a time stays in the caches, whatever it was zipped to. This decompressor, which
 # fills one buffer of that size, is a tenth faster than isal's zlib, which makes it from pieces.
-_TEXT = 512 * 1024
+_TEXT = 256 * 1024
 # Lines that are checked take several times their size meanwhile.
 _CHECKED = 64 * 1024
 # DynamoDB's items are at most 400 KB [DOC-CONSTR]; a change holds two images and keys, and JSON
