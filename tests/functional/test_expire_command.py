@@ -11,8 +11,8 @@ import pytest
 import time_machine
 
 from coldtable.local.process import EmbeddedAws
-from coldtable.model_archive import Outcome
 from coldtable.model import Destination
+from coldtable.model_archive import Outcome
 from tests.functional.conftest import Answer, Coldtable
 from tests.functional.proxy import proxied
 from tests.functional.ticking import DAY, Account
