@@ -12,26 +12,22 @@ import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
+from coldtable.aws.clients import Clients
 from coldtable.aws.directory import DynamoDbDirectory
 from coldtable.aws.exporter import DynamoDbExporter
 from coldtable.aws.notifier import HttpBeacon, SnsNotifier
-from coldtable.aws.objects import S3Objects
 from coldtable.aws.parameters import SsmParameters
-from coldtable.aws.session import AwsSession
 from coldtable.core.metrics import metric_lines
 from coldtable.core.policy import parse_configuration
 from coldtable.core.settings import parse_path
 from coldtable.errors import ColdtableError, ParameterInvalid, Untold
-from coldtable.model import Destination
 from coldtable.model_policy import Configuration
 from coldtable.ops.cover import Cover, cover
-from coldtable.ops.pace import Watch
+from coldtable.ops.pace import Watch, watch_of
 from coldtable.ops.tick import TickReport, World, tick
 from coldtable.ops.tick_report import error_body, tick_body
 from coldtable.ports import Beacon, ParameterStore
@@ -45,7 +41,7 @@ STACK_VARIABLE = "COLDTABLE_STACK"
 # has to be written. Without Lambda's context a run has as long as the template's function.
 _MARGIN_SECONDS, _WHOLE_SECONDS = 60.0, 300.0
 # As many threads look at tables at once, and eight more may be at work.
-_CONNECTIONS = 24
+_CLIENTS = Clients(connections=24)
 
 # The steps that say nothing in the log when they are done.
 _QUIET = ("adopted", "ended", "verified")
@@ -62,8 +58,8 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         event,
         path=os.environ.get(PATH_VARIABLE, ""),
         stack=os.environ.get(STACK_VARIABLE, ""),
-        parameters=SsmParameters(_client("ssm")),
-        world=lambda: _world(_watch(context)),
+        parameters=SsmParameters(_CLIENTS.client("ssm")),
+        world=lambda: _world(watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS)),
         beacon=HttpBeacon(),
         measure=_print,
     )
@@ -171,42 +167,17 @@ def _world(watch: Watch) -> World:
             hint="Deploy again: the stack sets it",
         )
     return World(
-        exporter=DynamoDbExporter(_client("dynamodb")),
+        exporter=DynamoDbExporter(_CLIENTS.client("dynamodb")),
         directory=DynamoDbDirectory(
-            _client("dynamodb"), lambda: _client("resourcegroupstaggingapi")
+            _CLIENTS.client("dynamodb"), lambda: _CLIENTS.client("resourcegroupstaggingapi")
         ),
-        objects=_objects,
-        notifier=SnsNotifier(_client("sns"), topic),
+        objects=_CLIENTS.objects,
+        notifier=SnsNotifier(_CLIENTS.client("sns"), topic),
         watch=watch,
         now=datetime.now(UTC),
-    )
-
-
-def _objects(to: Destination) -> S3Objects:
-    """Another region's bucket needs no client of its own: the SDK follows S3's redirects."""
-    return S3Objects(_client("s3"), to.bucket, owner=to.owner)
-
-
-def _watch(context: object) -> Watch:
-    left = getattr(context, "get_remaining_time_in_millis", None)
-    seconds = left() / 1000 if left else _WHOLE_SECONDS
-    return Watch(
-        read=time.monotonic,
-        pause=time.sleep,
-        deadline=time.monotonic() + seconds - _MARGIN_SECONDS,
     )
 
 
 def _print(line: str) -> None:
     """To stdout as it is: the log's own JSON would hide it from CloudWatch."""
     sys.stdout.write(line + "\n")
-
-
-@cache
-def _session() -> AwsSession:
-    return AwsSession(connections=_CONNECTIONS)
-
-
-@cache
-def _client(service: str) -> Any:
-    return _session().client(service)

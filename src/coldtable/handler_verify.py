@@ -13,24 +13,20 @@ import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
+from coldtable.aws.clients import Clients
 from coldtable.aws.notifier import SnsNotifier
-from coldtable.aws.objects import S3Objects
 from coldtable.aws.parameters import SsmParameters
-from coldtable.aws.session import AwsSession
 from coldtable.core.metrics import SLICE, metric_lines
 from coldtable.core.policy import VERIFY_DAYS, destinations, parse_configuration
 from coldtable.core.rotation import Turn
 from coldtable.core.settings import parse_path
 from coldtable.errors import ColdtableError, ParameterInvalid, ParameterMissing, Untold
-from coldtable.model import Destination
 from coldtable.model_policy import Configuration
-from coldtable.ops.pace import Watch
+from coldtable.ops.pace import watch_of
 from coldtable.ops.rotate import TurnReport, World, rotate
 from coldtable.ports import ParameterStore
 
@@ -43,7 +39,7 @@ STACK_VARIABLE = "COLDTABLE_STACK"
 # In the last minute nothing is read: what was read is noted and told. Without Lambda's context a
 # run has as long as the template's function.
 _MARGIN_SECONDS, _WHOLE_SECONDS = 60.0, 900.0
-_CONNECTIONS = 16
+_CLIENTS = Clients(connections=16)
 
 log = logging.getLogger("coldtable.verify")
 logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
@@ -57,7 +53,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
         event,
         path=os.environ.get(PATH_VARIABLE, ""),
         stack=os.environ.get(STACK_VARIABLE, ""),
-        parameters=SsmParameters(_client("ssm")),
+        parameters=SsmParameters(_CLIENTS.client("ssm")),
         world=lambda: _world(context),
         measure=_print,
     )
@@ -172,9 +168,9 @@ def _world(context: object) -> World:
             hint="Deploy again: the stack sets it",
         )
     return World(
-        objects=_objects,
-        notifier=SnsNotifier(_client("sns"), topic),
-        watch=_watch(context),
+        objects=_CLIENTS.objects,
+        notifier=SnsNotifier(_CLIENTS.client("sns"), topic),
+        watch=watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS),
         now=lambda: datetime.now(UTC),
         partition=arn[1],
         region=arn[3],
@@ -182,31 +178,6 @@ def _world(context: object) -> World:
     )
 
 
-def _objects(to: Destination) -> S3Objects:
-    """Another region's bucket needs no client of its own: the SDK follows S3's redirects."""
-    return S3Objects(_client("s3"), to.bucket, owner=to.owner)
-
-
-def _watch(context: object) -> Watch:
-    left = getattr(context, "get_remaining_time_in_millis", None)
-    seconds = left() / 1000 if left else _WHOLE_SECONDS
-    return Watch(
-        read=time.monotonic,
-        pause=time.sleep,
-        deadline=time.monotonic() + seconds - _MARGIN_SECONDS,
-    )
-
-
 def _print(line: str) -> None:
     """To stdout as it is: the log's own JSON would hide it from CloudWatch."""
     sys.stdout.write(line + "\n")
-
-
-@cache
-def _session() -> AwsSession:
-    return AwsSession(connections=_CONNECTIONS)
-
-
-@cache
-def _client(service: str) -> Any:
-    return _session().client(service)

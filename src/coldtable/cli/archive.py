@@ -84,6 +84,15 @@ class Place:
         return self.shown + key
 
 
+def find_archive(
+    context: Context, where: str | None, parameter_path: str, table: str | None
+) -> Place:
+    """The archive that ``--archive`` names; without it, that of the installation."""
+    if where:
+        return open_archive(context, where)
+    return configured_archive(context, parameter_path, table)
+
+
 def open_archive(context: Context, where: str) -> Place:
     """The archive that ``--archive s3://bucket/prefix`` or ``--archive DIR`` names.
 

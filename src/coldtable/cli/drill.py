@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from coldtable.cli.archive import Place, configured_archive, open_archive
+from coldtable.cli.archive import Place, find_archive
 from coldtable.cli.context import Context
 from coldtable.cli.drill_answer import SCHEMA, body_of, print_drill, say_plan
 from coldtable.cli.instant import parse_instant
 from coldtable.cli.restore import restore_windows, shown
-from coldtable.cli.retrieval import Retrieval, parse_asked
+from coldtable.cli.retrieval import parse_asked, retrieval_of
 from coldtable.cli.verify_answer import answer
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
@@ -28,7 +28,6 @@ from coldtable.ops.drill_plan import LATEST_FULL, DrillPlan, DrillWish, plan_dri
 from coldtable.ops.evidence import has_catalog
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, limits
 from coldtable.ops.restore_plan import Windows
-from coldtable.ops.retrieve import Notes
 
 
 def drill(
@@ -149,11 +148,7 @@ def drill(
         prefix=prefix,
         keep=keep,
     )
-    place = (
-        open_archive(context, archive)
-        if archive
-        else configured_archive(context, parameter_path, table)
-    )
+    place = find_archive(context, archive, parameter_path, table)
     windows = restore_windows(context, place, scratch, limits(memory))
     if record is None:
         record = archive is None or has_catalog(place.store)
@@ -213,14 +208,7 @@ def run_drill(
 
     ``None`` if only the retrieval of what S3 has archived was planned and shown.
     """
-    retrieval = Retrieval(
-        context=context,
-        schema=SCHEMA,
-        retriever=windows.retriever,
-        notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=wish.table),
-        asked=asked,
-        yes=really,
-    )
+    retrieval = retrieval_of(context, SCHEMA, windows, wish.table, asked, yes=really)
     plan = retrieval.plan(lambda: plan_drill(wish, windows))
     if plan is None:
         return None
@@ -230,12 +218,8 @@ def run_drill(
         context.note("Nothing was drilled. To do it, add --yes")
         return DrillRun(plan=plan, report=None)
     say_plan(context, plan)
-    try:
-        with shown(context) as show:
-            report = drill_table(plan, windows, show)
-    except (KeyboardInterrupt, SystemExit):
-        context.note("To go on where it was, run the same command again")
-        raise
+    with shown(context) as show:
+        report = drill_table(plan, windows, show)
     if report.noted:
         context.note(f"Noted in {place.name(report.noted)}")
     if report.error and report.unnoted:

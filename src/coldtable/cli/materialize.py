@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
-from coldtable.cli.archive import configured_archive, open_archive
+from coldtable.cli.archive import find_archive
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.instant import parse_instant
 from coldtable.cli.retrieval import Retrieval, need_rows, parse_asked
@@ -108,11 +108,7 @@ def materialize(
     instant, bounds = parse_instant(at), limits(memory)
     asked = parse_asked(retrieve, retrieve_days)
     target, shown = _target(context, to)
-    place = (
-        open_archive(context, archive)
-        if archive
-        else configured_archive(context, parameter_path, table)
-    )
+    place = find_archive(context, archive, parameter_path, table)
     store = place.store
     found = find_exports(store, place.prefix)
     for bad in found.unreadable:

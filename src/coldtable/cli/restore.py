@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
-from coldtable.cli.archive import Place, configured_archive, open_archive
+from coldtable.cli.archive import Place, find_archive, open_archive
 from coldtable.cli.context import Context
 from coldtable.cli.instant import parse_instant
 from coldtable.cli.restore_answer import SCHEMA, answer, say_plan
-from coldtable.cli.retrieval import Retrieval, parse_asked
+from coldtable.cli.retrieval import parse_asked, retrieval_of
 from coldtable.core.definition import parse_key
 from coldtable.core.pace import parse_rate
 from coldtable.core.retrieval import Tier
@@ -25,7 +25,6 @@ from coldtable.ops.crew import Crew, cores_here
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, Limits, limits
 from coldtable.ops.restore import restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, Windows, plan_table
-from coldtable.ops.retrieve import Notes
 
 # As in verify: a bucket keeps one waiting, and so many bytes are not worth another process.
 _THREADS, _ALONE = 8, 48 * 1024 * 1024
@@ -190,20 +189,9 @@ def restore(
         prove=not unproven,
         compare=compare,
     )
-    place = (
-        open_archive(context, archive)
-        if archive
-        else configured_archive(context, parameter_path, table)
-    )
+    place = find_archive(context, archive, parameter_path, table)
     windows = restore_windows(context, place, scratch, limits(memory))
-    retrieval = Retrieval(
-        context=context,
-        schema=SCHEMA,
-        retriever=windows.retriever,
-        notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=table),
-        asked=asked,
-        yes=yes and not dry_run,
-    )
+    retrieval = retrieval_of(context, SCHEMA, windows, table, asked, yes=yes and not dry_run)
     plan = retrieval.plan(lambda: plan_table(wish, windows))
     if plan is None:
         return 0
@@ -213,12 +201,8 @@ def restore(
         context.note("Nothing was restored. To do it, add --yes")
         return 0
     say_plan(context, plan)
-    try:
-        with shown(context) as show:
-            report = restore_table(plan, windows, show)
-    except (KeyboardInterrupt, SystemExit):
-        context.note("To go on where it was, run the same command again")
-        raise
+    with shown(context) as show:
+        report = restore_table(plan, windows, show)
     answer(context, plan, report)
     return 0
 
@@ -280,9 +264,13 @@ def _read_ion(line: bytes) -> dict[str, Any]:
 
 @contextmanager
 def shown(context: Context) -> Iterator[Callable[[Progress], None]]:
-    """Shows how far it is on a terminal."""
-    if context.verbosity < 0:
-        yield lambda _: None
-        return
-    with context.err.status("") as status:
-        yield lambda now: status.update(escape(f"{now.done:,} of {now.total:,} {now.what}"))
+    """Shows how far it is on a terminal; whoever interrupts it is told how to go on."""
+    try:
+        if context.verbosity < 0:
+            yield lambda _: None
+            return
+        with context.err.status("") as status:
+            yield lambda now: status.update(escape(f"{now.done:,} of {now.total:,} {now.what}"))
+    except (KeyboardInterrupt, SystemExit):
+        context.note("To go on where it was, run the same command again")
+        raise

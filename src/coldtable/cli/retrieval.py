@@ -27,6 +27,7 @@ from coldtable.core.retrieval import (
 from coldtable.errors import AccessDenied, Archived, UsageError
 
 if TYPE_CHECKING:
+    from coldtable.ops.restore_plan import Windows
     from coldtable.ops.retrieve import Notes
     from coldtable.ports_restore import Retriever
 
@@ -140,6 +141,22 @@ class Retrieval:
 
         self.context.answer(self.schema, body, table)
         self.context.note("Nothing was asked for. To do it, add --yes")
+
+
+def retrieval_of(
+    context: Context, schema: str, windows: Windows, table: str, asked: Asked | None, *, yes: bool
+) -> Retrieval:
+    """That of a restore: what was asked for is noted where its checkpoints are."""
+    from coldtable.ops.retrieve import Notes
+
+    return Retrieval(
+        context=context,
+        schema=schema,
+        retriever=windows.retriever,
+        notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=table),
+        asked=asked,
+        yes=yes,
+    )
 
 
 def need_rows(need: Need) -> list[tuple[str, str]]:

@@ -9,16 +9,15 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from coldtable.cli.archive import configured_archive, open_archive
+from coldtable.cli.archive import find_archive
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.instant import parse_instant
 from coldtable.cli.restore import restore_windows
-from coldtable.cli.retrieval import Retrieval, parse_asked
+from coldtable.cli.retrieval import parse_asked, retrieval_of
 from coldtable.core.pace import parse_rate
 from coldtable.core.request import exact_iso
 from coldtable.core.retrieval import Tier
 from coldtable.errors import PartialError, UsageError
-from coldtable.ops.retrieve import Notes
 from coldtable.ops.revert import Fate, RevertPlan, RevertWish, revert_window
 
 SCHEMA = "coldtable.revert/1"
@@ -101,23 +100,12 @@ def revert(
         raise UsageError("--from latest makes no sense", hint="Name the instant to go back to")
     if stop is not None and stop <= start:
         raise UsageError("--to must be after --from")
-    place = (
-        open_archive(context, archive)
-        if archive
-        else configured_archive(context, parameter_path, table)
-    )
+    place = find_archive(context, archive, parameter_path, table)
     wish = RevertWish(
         table=table, start=start, stop=stop, to=in_, keys=tuple(keys or ()), rate=parse_rate(rate)
     )
     windows = restore_windows(context, place, None)
-    retrieval = Retrieval(
-        context=context,
-        schema=SCHEMA,
-        retriever=windows.retriever,
-        notes=Notes(store=windows.scratch, prefix=windows.scratch_prefix, table=table),
-        asked=asked,
-        yes=yes and not dry_run,
-    )
+    retrieval = retrieval_of(context, SCHEMA, windows, table, asked, yes=yes and not dry_run)
     with _shown(context) as show:
         plan = retrieval.plan(
             lambda: revert_window(wish, windows, apply=yes and not dry_run, tell=show)

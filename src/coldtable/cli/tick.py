@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -101,7 +100,7 @@ def _world(context: Context, topic: str | None) -> World:
         directory=DynamoDbDirectory(dynamodb, lambda: session.client("resourcegroupstaggingapi")),
         objects=objects,
         notifier=SnsNotifier(session.client("sns"), topic) if topic else None,
-        watch=Watch(read=time.monotonic, pause=time.sleep, deadline=time.monotonic() + _SECONDS),
+        watch=Watch.lasting(_SECONDS),
         now=datetime.now(UTC),
     )
 

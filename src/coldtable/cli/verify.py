@@ -19,7 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from coldtable.cli.archive import Place, configured_archive, open_archive
+from coldtable.cli.archive import Place, find_archive
 from coldtable.cli.context import Context
 from coldtable.cli.verify_answer import answer, problem_of, table_name
 from coldtable.core.definition import parse_key
@@ -134,11 +134,7 @@ def verify(
     drilled = level is Level.DRILL
     if drilled and table is None:
         raise UsageError("--level drill drills one table", hint="Name it: coldtable verify TABLE")
-    place = (
-        open_archive(context, archive)
-        if archive
-        else configured_archive(context, parameter_path, table)
-    )
+    place = find_archive(context, archive, parameter_path, table)
     wanted = Wanted(
         where=place.shown + place.prefix,
         prefix=place.prefix,

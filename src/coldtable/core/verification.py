@@ -14,7 +14,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from math import ceil
 
-from coldtable.core.archive import ArchivedExport, Unfinished, by_table
+from coldtable.core.archive import ArchivedExport, Unfinished, Unreadable, by_table
 from coldtable.core.request import exact_iso
 from coldtable.core.restore_point import Seam
 from coldtable.errors import UsageError
@@ -185,6 +185,13 @@ def parse_subset(text: str, today: date) -> Subset:
         f"--subset {text!r} is no part of an archive",
         hint="Write a share that rotates from day to day, like 5%, or a slice, like 3/20",
     )
+
+
+def problem_with(found: Unreadable) -> Problem:
+    """What is wrong with an export whose summary cannot be believed or read."""
+    fault = Fault.MISSING if found.missing else Fault.DAMAGED
+    fault = Fault.ARCHIVED if found.archived else fault
+    return Problem(key=found.summary_key, fault=fault, reason=found.reason)
 
 
 def judge(problems: Iterable[Problem]) -> Verdict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import chain
 
 from coldtable.ops.scan import Reading
 
@@ -17,13 +16,11 @@ def batches(
     """Readings together, until there is enough for one process to do."""
     batch: list[Reading] = []
     held = 0
-    for reading in chain(readings, [None]):
-        if reading is None:
-            if batch:
-                yield batch
-            return
+    for reading in readings:
         batch.append(reading)
         held += size(reading.file.key) or 0
         if held >= _BATCH_BYTES or len(batch) >= _BATCH_OBJECTS:
             yield batch
             batch, held = [], 0
+    if batch:
+        yield batch

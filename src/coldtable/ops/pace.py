@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from threading import Lock
@@ -25,6 +26,17 @@ class Watch:
     def left(self) -> float:
         """How many seconds are left."""
         return self.deadline - self.read()
+
+    @classmethod
+    def lasting(cls, seconds: float) -> Watch:
+        """One that runs from now, by this machine's clock."""
+        return cls(read=time.monotonic, pause=time.sleep, deadline=time.monotonic() + seconds)
+
+
+def watch_of(context: object, *, whole: float, margin: float) -> Watch:
+    """The seconds that a Lambda's run has left, less a margin; ``whole`` ones without a context."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return Watch.lasting((left() / 1000 if left else whole) - margin)
 
 
 class Pace:

@@ -18,7 +18,7 @@ from coldtable.core.manifest import DataFile
 from coldtable.core.records import parse_base_name, parse_log_name, record_key
 from coldtable.core.retention import Piece
 from coldtable.core.rotation import Turn
-from coldtable.core.verification import Checked, Fault, Problem, judge
+from coldtable.core.verification import Checked, Fault, Problem, judge, problem_with
 from coldtable.errors import (
     AccessDenied,
     Archived,
@@ -151,9 +151,7 @@ class Reader:
     def _look(self, opened: _Open) -> None:
         found = read_summary(self._store, opened.key)
         if isinstance(found, Unreadable):
-            fault = Fault.MISSING if found.missing else Fault.DAMAGED
-            fault = Fault.ARCHIVED if found.archived else fault
-            opened.problems.append(_problem(opened.key, fault, found.reason))
+            opened.problems.append(problem_with(found))
             return
         meant = (found.export_id, found.table.table_id)
         if meant != (opened.kept.export_id, self.table.table_id):

@@ -25,6 +25,7 @@ from coldtable.core.verification import (
     Subset,
     judge,
     judge_unfinished,
+    problem_with,
     unjoined,
 )
 from coldtable.errors import DamagedError
@@ -132,9 +133,7 @@ def _selected(exports: Sequence[ArchivedExport], wanted: Wanted) -> tuple[Archiv
 
 
 def _unreadable(found: Unreadable) -> Checked:
-    fault = Fault.MISSING if found.missing else Fault.DAMAGED
-    fault = Fault.ARCHIVED if found.archived else fault
-    problems = (Problem(key=found.summary_key, fault=fault, reason=found.reason),)
+    problems = (problem_with(found),)
     return Checked(
         key=found.summary_key,
         export_id=found.summary_key.split("/")[-2] if "/" in found.summary_key else "",
