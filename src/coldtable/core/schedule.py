@@ -37,7 +37,7 @@ def resolve_local(day: date, at: time, zone: ZoneInfo) -> datetime:
     A local time that clocks skip (DST begins) is the first one that exists after it; one that
     occurs twice (DST ends) is the first of the two.
     """
-    local = datetime.combine(day, at, tzinfo=zone)
+    local = datetime.combine(day, at.replace(fold=0), tzinfo=zone)
     instant = local.astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == local.replace(tzinfo=None):
         return instant
