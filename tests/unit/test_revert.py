@@ -25,6 +25,7 @@ from coldtable.testing.exports import NOON, TABLE_ID, ExportsWriter, record_line
 from coldtable.testing.tables import FakeTables
 
 from .test_restore import Ground
+from .test_witness import Dynamo
 
 KEY = parse_key(["pk:S"])
 HOUR = timedelta(hours=1)
@@ -48,8 +49,8 @@ class Past(Ground):
 
     def window(
         self, hour: int, before: dict[str, Item], after: dict[str, Item], **more: Any
-    ) -> None:
-        """The increment of an hour in which the table went from ``before`` to ``after``."""
+    ) -> str:
+        """The increment of an hour in which the table went from ``before`` to ``after``; its id."""
         when = NOON + hour * HOUR
         lines = [
             record_line(key_of(k), when, new=after.get(k), old=before.get(k))
@@ -57,7 +58,8 @@ class Past(Ground):
             if before.get(k) != after.get(k)
         ]
         middle = len(lines) // 2
-        self.archive.increment(when, when + HOUR, lines[:middle], lines[middle:], **more)
+        summary = self.archive.increment(when, when + HOUR, lines[:middle], lines[middle:], **more)
+        return summary.split("/")[-2]
 
     def now(self, items: dict[str, Item]) -> None:
         """What the table is."""
@@ -248,6 +250,19 @@ def test_the_table_must_be_that_one() -> None:
     past.tables.put_all("copy", [json.dumps(item("a", 2)).encode()])
     past.revert(to="copy")
     assert past.tables.items("copy") == [item("a", 1)]
+
+
+def test_a_filtered_window_is_refused() -> None:
+    """It has not all of what happened: nothing is written, and no other window is in its way."""
+    past = Past()
+    past.window(0, state(a=1, b=1), state(a=2, b=2))
+    past.witness = Dynamo(past.window(1, state(a=2), state(a=3))).witness()
+    past.now(state(a=3, b=2))
+    writes = past.tables.writes
+    with pytest.raises(DamagedError, match="FilterSpecification"):
+        past.revert()
+    assert past.tables.writes == writes
+    assert past.revert(stop=NOON + HOUR).counts.fates[Fate.PUT] == 1
 
 
 def test_damage_comes_before_any_write() -> None:

@@ -63,8 +63,8 @@ def revert(
 
     IAM: `dynamodb:DescribeTable`, `dynamodb:BatchGetItem`, `dynamodb:PutItem` and
     `dynamodb:DeleteItem` on the table; `s3:ListBucket` on the archive's bucket and `s3:GetObject`
-    on its objects; with --retrieve `s3:RestoreObject` and `s3:PutObject`; without --archive
-    `ssm:GetParametersByPath`.
+    on its objects, and to know of filters `dynamodb:DescribeExport` on the exports; with --retrieve
+    `s3:RestoreObject` and `s3:PutObject`; without --archive `ssm:GetParametersByPath`.
 
     Parameters
     ----------

@@ -20,11 +20,10 @@ from coldtable.core.reversal import unchanged, windows_between
 from coldtable.core.selection import Selection, parse_selection
 from coldtable.errors import Conflict, DamagedError, ItemInvalid, TableNotFound
 from coldtable.model_restore import TableState
-from coldtable.ops.archive import find_exports, load_files
+from coldtable.ops.archive import load_files
 from coldtable.ops.net_changes import NetChange, NetChanges, net_changes
 from coldtable.ops.proof import read_items
-from coldtable.ops.restore_plan import Windows, line_parser
-from coldtable.ops.retrieve import Gate
+from coldtable.ops.restore_plan import Windows, gate_of, line_parser
 from coldtable.ops.send import paced_sender, stopping
 from coldtable.ports_restore import BATCH_GETS
 
@@ -90,13 +89,12 @@ def revert_window(
     """Plan the reversal, and with ``apply`` carry it out. Run again, what is done is done.
 
     Raises ``NotCovered``, ``ConfigError`` without old images, ``DamagedError`` before anything is
-    written, ``Conflict`` for a table that was made again since, ``Archived`` for what S3 must bring
-    back first.
+    written (also for an export that was filtered: it has not all of what happened), ``Conflict``
+    for a table that was made again since, ``Archived`` for what S3 must bring back first.
     """
-    archive = find_exports(windows.store, windows.prefix)
-    gate = Gate(store=windows.store, archive=archive, retriever=windows.retriever)
+    gate = gate_of(windows)
     path = gate.choose(
-        lambda: windows_between(of_table(archive.exports, wish.table), wish.start, wish.stop),
+        lambda: windows_between(of_table(gate.archive.exports, wish.table), wish.start, wish.stop),
         wish.stop,
         lambda found: found[-1].stop,
     )
