@@ -10,7 +10,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coldtable.core.evidence import Kind, Run, bad_exports, verification_fields
+from coldtable.core.evidence import (
+    Kind,
+    Run,
+    bad_exports,
+    ever_bad,
+    only_about,
+    verification_fields,
+)
 from coldtable.core.verification import Checked, Fault, Level, Problem, Report, Subset, judge
 from coldtable.model import Table
 
@@ -94,7 +101,8 @@ STEPS = st.lists(
 def test_what_was_found_is_known_until_it_was_looked_at_again(steps: Any, shuffled: Any) -> None:
     """Damage that a run has met stays known as long as it is there, whatever runs come after it;
     nothing else is ever called bad but what was bad once; and a whole run at the deepest level
-    knows exactly what is bad now. In which order records are read does not matter."""
+    knows exactly what is bad now. In which order records are read does not matter, nor what they
+    say of exports that were never bad."""
     life, ever = Life(), set[str]()
     for one, other in steps:
         if isinstance(one, Level):
@@ -107,6 +115,8 @@ def test_what_was_found_is_known_until_it_was_looked_at_again(steps: Any, shuffl
         mixed = list(life.records)
         shuffled.shuffle(mixed)
         assert set(bad_exports(mixed)) == known
+        once = ever_bad(life.records)
+        assert set(bad_exports(only_about(record, once) for record in mixed)) == known
     life.look(Level.ITEMS, None)
     assert set(bad_exports(life.records)) == life.damaged(KEYS)
 

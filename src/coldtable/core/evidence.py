@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -290,6 +290,18 @@ def bad_exports(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
         for export_id, told in _by_export(record):
             found[export_id] = _judged(found.get(export_id, ()), record, told)
     return {export_id: finds[-1].reason for export_id, finds in found.items() if finds}
+
+
+def ever_bad(records: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The ids of the exports that any of these records found bad."""
+    lines = (line for record in records for line in record.get("exports", ()))
+    return frozenset(str(line["exportId"]) for line in lines if line["verdict"] in _BAD)
+
+
+def only_about(record: Mapping[str, Any], exports: Collection[str]) -> dict[str, Any]:
+    """The record with no more than what it says of these exports, by their ids."""
+    lines = [line for line in record.get("exports", ()) if str(line["exportId"]) in exports]
+    return {**record, "exports": lines}
 
 
 def _age(record: Mapping[str, Any]) -> tuple[str, bool]:

@@ -7,6 +7,7 @@ and each would cost a PUT. Used by the command line and by the Lambda.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,8 +17,10 @@ from coldtable.core.evidence import (
     Noted,
     Run,
     bad_exports,
+    ever_bad,
     evidence_folder,
     evidence_key,
+    only_about,
     parse_evidence,
     result_of,
     verification_fields,
@@ -31,6 +34,7 @@ from coldtable.ops.catalog import Catalog
 from coldtable.ports import ObjectStore
 
 _MOST_IN_A_SECOND = 100
+_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +125,23 @@ def known_bad(catalog: Catalog, home: Home, table_id: str) -> dict[str, str]:
 
 
 def bad_of(catalog: Catalog, listed: Sequence[tuple[str, Noted]]) -> dict[str, str]:
-    """The same from what ``noted`` has listed."""
-    first = next((n for n, (_, found) in enumerate(listed) if found.found_damage), len(listed))
+    """The same from what ``noted`` has listed.
+
+    Of what found nothing only the lines are kept about exports that were ever bad: the records of
+    years fit into no memory.
+    """
+    checks = [(key, found) for key, found in listed if found.kind is Kind.VERIFICATION]
+    begin = min((found.at for _, found in checks if found.found_damage), default=None)
+    if begin is None:
+        return {}
     # Keys tell the second alone, and within one the order is not known.
-    at = listed[first][1].at if first < len(listed) else None
-    since = [
-        key for key, found in listed if at and found.at >= at and found.kind is Kind.VERIFICATION
-    ]
-    return bad_exports(catalog.read(key) for key in since)
+    later = [(key, found) for key, found in checks if found.at >= begin and not found.found_damage]
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        records = list(threads.map(catalog.read, (k for k, found in checks if found.found_damage)))
+        if exports := ever_bad(records):
+            read = threads.map(lambda key: only_about(catalog.read(key), exports), dict(later))
+            records += read
+    return bad_exports(records)
 
 
 def _owners(catalog: Catalog, wanted: set[str]) -> dict[str, Table]:
