@@ -23,6 +23,11 @@ class ColdtableError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def told(self) -> dict[str, str]:
+        """What JSON says of it."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
     def __str__(self) -> str:
         """Hint included: a dead letter and a traceback show nothing but this."""
         return "\n  hint: ".join([self.message, *self.hint.splitlines()])

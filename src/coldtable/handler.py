@@ -151,9 +151,7 @@ def _mixed(report: ExportReport) -> dict[str, Any]:
 def _failure(error: ColdtableError) -> dict[str, Any]:
     """The body when the run ended before it came to any table."""
     return {
-        "message": error.message,
-        "code": error.code,
-        "hint": error.hint,
+        **error.told,
         "successfulExports": [],
         "failedExports": [],
     }

@@ -29,7 +29,7 @@ from coldtable.model_policy import Configuration
 from coldtable.ops.cover import Cover, cover
 from coldtable.ops.pace import Watch, watch_of
 from coldtable.ops.tick import TickReport, World, tick
-from coldtable.ops.tick_report import error_body, tick_body
+from coldtable.ops.tick_report import tick_body
 from coldtable.ports import Beacon, ParameterStore
 
 SCHEDULE = "coldtable.tick"
@@ -89,7 +89,7 @@ def respond(
         log.error(error.message, extra={"code": error.code, "hint": error.hint})
         if by_schedule:
             raise
-        return {"statusCode": 500, "body": json.dumps(error_body(error))}
+        return {"statusCode": 500, "body": json.dumps(error.told)}
     report = tick(covered.policies, there, uncovered=covered.uncovered)
     for line in _measured(stack, report):
         measure(line)
@@ -99,7 +99,7 @@ def respond(
     _log(report, heartbeat)
     if problem and by_schedule:
         raise problem
-    body = {**tick_body(report), "heartbeat": heartbeat, "problem": error_body(problem)}
+    body = {**tick_body(report), "heartbeat": heartbeat, "problem": problem and problem.told}
     return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
 
 

@@ -82,7 +82,7 @@ def respond(
         log.error(error.message, extra={"code": error.code, "hint": error.hint})
         if by_schedule:
             raise
-        return {"statusCode": 500, "body": json.dumps({"schema": SCHEMA, **_failed(error)})}
+        return {"statusCode": 500, "body": json.dumps({"schema": SCHEMA, **error.told})}
     report = rotate(turn, destinations(configuration), there)
     counts = {SLICE: int(report.is_whole), "BadExports": sum(len(t.bad) for t in report.tables)}
     for line in metric_lines(stack, report.at, counts, {}, beat=None):
@@ -92,7 +92,7 @@ def respond(
     problem = _problem(report)
     if problem and by_schedule:
         raise problem
-    body = {"schema": SCHEMA, **body, "problem": _failed(problem) if problem else None}
+    body = {"schema": SCHEMA, **body, "problem": problem and problem.told}
     return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
 
 
@@ -136,7 +136,7 @@ def _body(report: TurnReport) -> dict[str, Any]:
                 "bad": list(table.bad),
                 "records": list(table.records),
                 "told": list(table.told),
-                "error": table.error.message if table.error else None,
+                "error": table.error and table.error.told,
             }
             for table in report.tables
         ],
@@ -153,10 +153,6 @@ def _problem(report: TurnReport) -> ColdtableError | None:
         "Not everything that was due could be verified, noted or told: " + "; ".join(lines),
         hint="\n".join(dict.fromkeys(error.hint for error in errors if error and error.hint)),
     )
-
-
-def _failed(error: ColdtableError) -> dict[str, Any]:
-    return {"error": error.message, "code": error.code, "hint": error.hint}
 
 
 def _world(context: object) -> World:

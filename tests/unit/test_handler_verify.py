@@ -293,7 +293,7 @@ def test_a_run_that_has_no_time_left_says_so() -> None:
     door.patience = 0
     answer = door.run(1)
     assert (answer["status"], answer["complete"]) == (200, False)
-    assert "no time left" in answer["tables"][0]["error"]
+    assert "no time left" in answer["tables"][0]["error"]["message"]
 
 
 def test_damage_does_not_count_as_mended_for_want_of_time() -> None:

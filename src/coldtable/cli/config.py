@@ -85,7 +85,7 @@ def validate(
     body = {
         "checked": path,
         "good": problem is None,
-        "problems": [{"message": p.message, "code": p.code, "hint": p.hint} for p in problems],
+        "problems": [p.told for p in problems],
         "warnings": list(told),
     }
 

@@ -112,8 +112,7 @@ def _table_body(line: TableStatus) -> dict[str, Any]:
             "reason": policy.pause.reason,
             "by": policy.pause.by or None,
         },
-        "error": line.error
-        and {"code": line.error.code, "message": line.error.message, "hint": line.error.hint},
+        "error": line.error and line.error.told,
     }
     if found is None:
         return body

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from coldtable.core.records import iso_z
-from coldtable.errors import ColdtableError
 from coldtable.ops.tick import TableTick, TickReport
 
 SCHEMA = "coldtable.tick/1"
@@ -24,16 +23,9 @@ def tick_body(report: TickReport) -> dict[str, Any]:
         "uncovered": list(report.uncovered),
         "left": list(report.left),
         "indexed": list(report.compaction.written),
-        "indexError": error_body(report.compaction.error),
+        "indexError": report.compaction.error and report.compaction.error.told,
         "tables": [_table(line) for line in report.tables],
     }
-
-
-def error_body(error: ColdtableError | None) -> dict[str, Any] | None:
-    """An error's code, message and hint."""
-    if error is None:
-        return None
-    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _table(line: TableTick) -> dict[str, Any]:
@@ -54,7 +46,7 @@ def _table(line: TableTick) -> dict[str, Any]:
             for step in line.steps
         ],
         "told": list(line.told),
-        "error": error_body(line.error),
+        "error": line.error and line.error.told,
     }
 
 
