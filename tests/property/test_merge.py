@@ -25,7 +25,7 @@ from coldtable.ops.restore_plan import RestoreWish, plan_table
 from coldtable.ops.send import Time
 from coldtable.testing.exports import NOON, ExportsWriter, item_line
 from tests.unit.dying import Death, Killed, Life
-from tests.unit.test_restore import Ground
+from tests.unit.restoring import Ground
 
 Item = dict[str, Any]
 Items = dict[str, Item]

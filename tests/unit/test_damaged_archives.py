@@ -18,8 +18,8 @@ from coldtable.errors import ColdtableError, DamagedError
 from coldtable.files import FileObjects
 from coldtable.model_restore import Way
 from coldtable.testing.exports import NOON, ExportsWriter
-from tests.unit.test_restore import Ground, changed, line
-from tests.unit.test_verify import count_wrong, first, flip, remove, swap
+from tests.unit.restoring import Ground, changed, line
+from tests.unit.verifying import count_wrong, first, flip, remove, swap
 
 HOUR = timedelta(hours=1)
 LINES = [line(n) for n in range(3)]

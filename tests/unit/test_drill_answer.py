@@ -17,8 +17,8 @@ from coldtable.core.verification import Level, Report
 from coldtable.errors import AccessDenied, Different, PartialError
 from coldtable.ops.drill_plan import DrillWish
 from coldtable.testing.exports import NOON
-from tests.unit.test_drill import Field
-from tests.unit.test_restore import KEY, Ground, spoil
+from tests.unit.drilling import Field
+from tests.unit.restoring import KEY, Ground, spoil
 from tests.unit.test_retrieval import HOURS, Cold
 
 WISH = DrillWish(table="orders", key=KEY)

@@ -40,9 +40,9 @@ from coldtable.ops.verify import Wanted, verify_archive
 from coldtable.testing.exports import NOON, TABLE_ID, ExportsWriter
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.counting import CountingObjects
-from tests.unit.test_verify import CHANGES, HOUR, ITEMS, first, flip, sound
 from tests.unit.test_verify_resume import HERE, Failing, Heard
 from tests.unit.ticking import Night
+from tests.unit.verifying import CHANGES, HOUR, ITEMS, first, flip, sound
 
 NOW = datetime(2026, 1, 20, 3, 0, 0, tzinfo=UTC)
 ORDERS = Table(name="orders", arn=ExportsWriter().table_arn, table_id=TABLE_ID)

@@ -22,7 +22,7 @@ from coldtable.core.iam import (
 )
 from coldtable.core.iam_deployer import Site, deployer_policy
 
-from .test_template import ACCOUNT, ARNS, KEY, REGION, Rendered
+from .rendering import ACCOUNT, ARNS, KEY, REGION, Rendered
 
 ROLE, READER = (f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("writes", "reads"))
 PAGE = Path(__file__).parents[2] / "docs" / "deployer-permissions.md"

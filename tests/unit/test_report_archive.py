@@ -26,8 +26,8 @@ from coldtable.ops.report_archive import gather_archive
 from coldtable.ops.shelf import open_shelf
 from coldtable.testing.exports import NOON, TABLE_ID, ExportsWriter
 from coldtable.testing.fakes import FakeObjects
-from tests.unit.test_verify import CHANGES, HOUR, ITEMS, sound
 from tests.unit.ticking import DAY, Night, policy
+from tests.unit.verifying import CHANGES, HOUR, ITEMS, sound
 
 ORDERS = Table(name="orders", arn=ExportsWriter().table_arn, table_id=TABLE_ID)
 LONG_AGO = NOON - 365 * DAY

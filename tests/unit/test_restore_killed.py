@@ -15,7 +15,7 @@ from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import RestoreWish, plan_table
 
 from .dying import Death, Killed, Life
-from .test_restore import KEY, Ground
+from .restoring import KEY, Ground
 
 PARTS = Parts(indexes=False)
 

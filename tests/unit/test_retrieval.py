@@ -28,7 +28,7 @@ from coldtable.ops.retrieve import Gate, Notes, ask
 from coldtable.testing.exports import NOON
 from coldtable.testing.fakes import FakeObjects
 from coldtable.testing.retrieving import FakeRetriever
-from tests.unit.test_restore import Ground
+from tests.unit.restoring import Ground
 
 GB = 1_000_000_000
 HOURS = timedelta(hours=1)

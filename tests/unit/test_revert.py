@@ -24,7 +24,7 @@ from coldtable.ops.revert import Fate, RevertPlan, RevertWish, revert_window
 from coldtable.testing.exports import NOON, TABLE_ID, ExportsWriter, record_line
 from coldtable.testing.tables import FakeTables
 
-from .test_restore import Ground
+from .restoring import Ground
 from .test_witness import Dynamo
 
 KEY = parse_key(["pk:S"])

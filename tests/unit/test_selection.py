@@ -16,7 +16,7 @@ from coldtable.errors import DamagedError, NotFound, UsageError
 from coldtable.model_restore import Way
 from coldtable.testing.exports import NOON, item_line, record_line
 
-from .test_restore import Ground, line
+from .restoring import Ground, line
 
 PAIR = parse_key(["pk:S", "sk:N"])
 HOUR = timedelta(hours=1)

@@ -21,8 +21,8 @@ from coldtable.ops.witness import Describe, Witness
 from coldtable.testing.exports import NOON, TABLE_ID
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.test_damaged_archives import Case, damaged_ground, plain
-from tests.unit.test_verify import HOUR
 from tests.unit.test_verify_resume import HERE, Heard
+from tests.unit.verifying import HOUR
 
 SOON = NOON + timedelta(days=1)
 FULL, WINDOW = "01768392300000-00000001", "01768395900000-00000002"
