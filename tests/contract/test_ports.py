@@ -132,9 +132,11 @@ def test_the_same_request_is_the_same_export(dynamo: Dynamo) -> None:
 
 def test_the_same_token_for_something_else_conflicts(dynamo: Dynamo) -> None:
     """A token with changed parameters is a Conflict [MODEL], and starts nothing."""
-    dynamo.exporter.start(dynamo.request())
+    wanted = dynamo.request()
+    first = dynamo.exporter.start(wanted)
     with pytest.raises(Conflict):
-        dynamo.exporter.start(dynamo.request(prefix="elsewhere"))
+        dynamo.exporter.start(replace(wanted, prefix="elsewhere"))
+    assert list(dynamo.exporter.exports(wanted.table)) == [first.arn]
 
 
 def test_a_refused_token_is_free(dynamo: Dynamo) -> None:
