@@ -12,9 +12,10 @@ import pytest
 
 from coldtable.core.drill import Drill
 from coldtable.model_restore import Way
-from coldtable.ops.drill import DrillReport, drill_table
+from coldtable.ops.drill import drill_table
 from coldtable.ops.drill_plan import DrillPlan, DrillWish, drills_of, plan_drill
-from coldtable.ops.restore_plan import Windows
+from coldtable.ops.drill_run import DrillReport
+from coldtable.ops.workshop import Workshop
 from coldtable.testing.exports import NOON
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.restoring import KEY, Ground
@@ -73,7 +74,7 @@ class Field(Ground):
         self.now = NOON + timedelta(hours=2)
 
     @property
-    def windows(self) -> Windows:
+    def windows(self) -> Workshop:
         found = super().windows
         wrap = self.deadly.wrap
         return replace(

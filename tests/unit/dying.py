@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar
 
-from coldtable.ops.restore_plan import Windows
+from coldtable.ops.workshop import Workshop
 
 P = TypeVar("P")
 
@@ -44,7 +44,7 @@ class Life:
     begun: Counter[str] = field(default_factory=Counter)
     lock: Lock = field(default_factory=Lock)
 
-    def windows(self, windows: Windows) -> Windows:
+    def windows(self, windows: Workshop) -> Workshop:
         """These windows, as far as it lives."""
         return replace(
             windows,

@@ -23,11 +23,12 @@ from coldtable.core.verification import Report
 from coldtable.errors import PartialError, UsageError
 from coldtable.model_policy import DRILL_PREFIX
 from coldtable.model_restore import Compare, Way
-from coldtable.ops.drill import DrillReport, drill_table
+from coldtable.ops.drill import drill_table
 from coldtable.ops.drill_plan import LATEST_FULL, DrillPlan, DrillWish, plan_drill
+from coldtable.ops.drill_run import DrillReport
 from coldtable.ops.evidence import has_catalog
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, limits
-from coldtable.ops.restore_plan import Windows
+from coldtable.ops.workshop import Workshop
 
 
 def drill(
@@ -198,7 +199,7 @@ class DrillRun:
 def run_drill(
     context: Context,
     wish: DrillWish,
-    windows: Windows,
+    windows: Workshop,
     place: Place,
     asked: Asked | None = None,
     *,
@@ -232,7 +233,7 @@ def drill_after(
     place: Place,
     verified: Report,
     wish: DrillWish,
-    windows: Callable[[], Windows],
+    windows: Callable[[], Workshop],
     *,
     really: bool,
 ) -> None:

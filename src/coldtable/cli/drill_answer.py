@@ -12,8 +12,8 @@ from coldtable.cli.restore_answer import duration, price, size
 from coldtable.core.drill import Drill, outcome, summary
 from coldtable.core.records import iso_z
 from coldtable.core.request import exact_iso
-from coldtable.ops.drill import DrillReport
 from coldtable.ops.drill_plan import DrillPlan, remove_command
+from coldtable.ops.drill_run import DrillReport
 
 SCHEMA = "coldtable.drill/1"
 

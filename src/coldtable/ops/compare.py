@@ -11,7 +11,9 @@ from typing import Any
 from coldtable.core.items import canonical, content_hash, same
 from coldtable.core.lines import item_of, parse_json
 from coldtable.core.manifest import DataFile
-from coldtable.model_restore import Compare, Comparison, KeySchema
+from coldtable.model_restore import Compare, Comparison, KeySchema, Merging, TableState
+from coldtable.ops.content import Content
+from coldtable.ops.restore_plan import TablePlan, Windows
 from coldtable.ports_restore import BATCH_GETS, TableReader
 
 _SAMPLE, _SAMPLE_FILES = 1000, 8
@@ -20,6 +22,24 @@ _NAMED = 10
 _HASH = 1 << 128
 
 Read = Callable[[DataFile], Iterable[bytes]]
+
+
+def compare(plan: TablePlan, windows: Windows, content: Content, table: TableState) -> Comparison:
+    """Hold the table against the content as the wish says; a merged one as far as it can be."""
+    wish = plan.wish
+    if wish.compare is Compare.FULL and wish.merging is None:
+        return compare_all(content.files, content.read, windows.reader, table.name)
+    if wish.compare is Compare.NONE:
+        return Comparison(level=Compare.NONE)
+    return compare_sample(
+        content.files,
+        content.read,
+        windows.reader,
+        table.name,
+        table.key,
+        seed=plan.restore_id,
+        present_only=wish.merging in (Merging.MISSING, Merging.NEWER),
+    )
 
 
 def compare_sample(
@@ -124,3 +144,15 @@ def _chunks(
 def _name(item: Mapping[str, Any], key: KeySchema) -> str:
     """A key in its one spelling, which people can read, too."""
     return canonical({name: item[name] for name in key.names}).decode()
+
+
+def difference(found: Comparison, table: str) -> str:
+    """What a comparison found, in words."""
+    parts = []
+    if found.wanted != found.found:
+        parts.append(f"it has {found.found} items, and the archive {found.wanted}")
+    if found.missing:
+        parts.append(f"it lacks {', '.join(found.missing)}")
+    if found.different:
+        parts.append(f"it differs in {', '.join(found.different)}")
+    return f"The table {table} is not what the archive holds: {'; '.join(parts)}"

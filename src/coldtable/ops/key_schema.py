@@ -9,7 +9,7 @@ from coldtable.core.line_check import KeyTypes, key_types
 from coldtable.core.lines import change_of, parse_json
 from coldtable.errors import Archived, DamagedError, NotFound
 from coldtable.ops.archive import load_files
-from coldtable.ops.scan import first_line
+from coldtable.ops.proof import first_line
 from coldtable.ports import ObjectStore
 
 

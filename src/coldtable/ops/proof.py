@@ -59,6 +59,19 @@ def read_items(file: DataFile, store: ObjectStore) -> Iterator[bytes]:
     _hold(file, digest.digest(), count, torn=bool(rest))
 
 
+def first_line(store: ObjectStore, key: str) -> bytes | None:
+    """The first line of a data file, read no further than needed; ``None`` if there is none."""
+    unzip, text = _Gunzip(key), b""
+    try:
+        for piece in store.read(key):
+            line, newline, _ = (text := text + unzip.feed(piece)).partition(b"\n")
+            if newline:
+                return line
+    except DamagedError:
+        return None
+    return None
+
+
 def read_through(file: DataFile, pieces: Iterable[bytes]) -> int:
     """Hold the bytes of a data file against its MD5, gzip CRC and line count; how many there were.
 

@@ -8,13 +8,12 @@ from threading import Event
 from time import monotonic
 from typing import Any
 
-from coldtable.core.checkpoint import Checkpoint, digest_of, encode
-from coldtable.core.creation import afterwards, creation, import_parameters
+from coldtable.core.checkpoint import Checkpoint
+from coldtable.core.creation import afterwards, creation
 from coldtable.core.lines import parse_json
 from coldtable.core.manifest import DataFile
 from coldtable.errors import Conflict, Different
 from coldtable.model_restore import (
-    Compare,
     Comparison,
     Condition,
     Import,
@@ -23,19 +22,15 @@ from coldtable.model_restore import (
     TableState,
     Way,
 )
-from coldtable.ops.build import ask, finish_table, make_table, wait_until_ready
-from coldtable.ops.compare import compare_all, compare_sample
-from coldtable.ops.content import Content, Tell, clear, content_of
-from coldtable.ops.import_way import (
-    begun_import,
-    follow_import,
-    import_request,
-    judge_import,
-    noted,
-)
+from coldtable.ops.build import finish_table, make_table, wait_until_ready
+from coldtable.ops.compare import compare, difference
+from coldtable.ops.content import Content, Tell, clear
+from coldtable.ops.fill import Filled, fill_by_import, resumed, save, tags
+from coldtable.ops.gather import content_of
 from coldtable.ops.load import Reached, load
-from coldtable.ops.restore_plan import Progress, TablePlan, Windows
+from coldtable.ops.restore_plan import Progress, TablePlan
 from coldtable.ops.send import Tally, paced_sender
+from coldtable.ops.workshop import Workshop
 
 THREADS = 16
 
@@ -52,17 +47,7 @@ class RestoreReport:
     imported: Import | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filled:
-    """A table with all that was to come into it. ``ours`` tells that the restore made it."""
-
-    table: TableState
-    ours: bool
-    tally: Tally | None = None
-    imported: Import | None = None
-
-
-def restore_table(plan: TablePlan, windows: Windows, progress: Tell) -> RestoreReport:
+def restore_table(plan: TablePlan, windows: Workshop, progress: Tell) -> RestoreReport:
     """Carry the plan out. Interrupted at any point, the same wish goes on where this one was.
 
     Raises ``DamagedError`` before anything is written if a byte of the archive is wrong,
@@ -97,101 +82,17 @@ def restore_table(plan: TablePlan, windows: Windows, progress: Tell) -> RestoreR
     )
 
 
-def fill_table(plan: TablePlan, windows: Windows, content: Content, progress: Tell) -> Filled:
+def fill_table(plan: TablePlan, windows: Workshop, content: Content, progress: Tell) -> Filled:
     """Make the table if there is none, and put the content in; what is done already stays so."""
-    checkpoint = _resumed(plan, content)
     if plan.way is Way.IMPORT:
-        imported, checkpoint = _import(plan, windows, content, checkpoint, progress)
-        table = wait_until_ready(windows.tables, plan.wish.to, windows.pause)
-        return Filled(table=table, ours=checkpoint.ours, imported=imported)
-    table, checkpoint = _table(plan, windows, checkpoint)
+        return fill_by_import(plan, windows, content, progress)
+    table, checkpoint = _table(plan, windows, resumed(plan, content))
     tally = _write(plan, windows, content, table, checkpoint, progress)
     return Filled(table=table, ours=checkpoint.ours, tally=tally)
 
 
-def _resumed(plan: TablePlan, content: Content) -> Checkpoint:
-    """The checkpoint to begin with. One of other files is only good for whose the table is."""
-    files, found = digest_of(content.files), plan.checkpoint
-    if found is None:
-        return Checkpoint(files=files)
-    if found.files == files:
-        return found
-    if found.way is Way.IMPORT:
-        return replace(found, files=files)
-    return replace(found, files=files, done=frozenset(), part={})
-
-
-def compare(plan: TablePlan, windows: Windows, content: Content, table: TableState) -> Comparison:
-    """Hold the table against the content as the wish says; a merged one as far as it can be."""
-    wish = plan.wish
-    if wish.compare is Compare.FULL and wish.merging is None:
-        return compare_all(content.files, content.read, windows.reader, table.name)
-    if wish.compare is Compare.NONE:
-        return Comparison(level=Compare.NONE)
-    return compare_sample(
-        content.files,
-        content.read,
-        windows.reader,
-        table.name,
-        table.key,
-        seed=plan.restore_id,
-        present_only=wish.merging in (Merging.MISSING, Merging.NEWER),
-    )
-
-
-def _import(
-    plan: TablePlan, windows: Windows, content: Content, checkpoint: Checkpoint, progress: Tell
-) -> tuple[Import, Checkpoint]:
-    wish, importer = plan.wish, windows.importer
-    if checkpoint.way is not Way.IMPORT:
-        attempt = checkpoint.attempt + 1
-        checkpoint = replace(checkpoint, way=Way.IMPORT, attempt=attempt, import_arn=None)
-        _save(plan, windows, checkpoint)
-    bucket, owner = windows.bucket, windows.owner
-    if plan.source.increments:
-        bucket, owner = windows.scratch_bucket, windows.scratch_owner
-    request = import_request(
-        plan.restore_id,
-        checkpoint.attempt,
-        bucket=bucket or "",
-        owner=owner,
-        folder=content.folder,
-        output_format=content.output_format,
-        parameters=import_parameters(plan.definition, wish.to, wish.parts),
-    )
-    begun = begun_import(importer, request, checkpoint)
-    _save(plan, windows, noted(checkpoint, begun))
-    windows.say(f"{wish.to}: import {begun.import_id} is {begun.status}")
-
-    def tell(now: Import) -> None:
-        done = now.imported_items or 0
-        progress(Progress(what="items imported", done=done, total=content.items))
-
-    ended = follow_import(importer, begun, windows.pause, tell)
-    checkpoint = noted(checkpoint, ended)
-    _save(plan, windows, checkpoint)
-    _mark(plan, windows, ended)
-    judge_import(importer, ended, content.items)
-    return ended, checkpoint
-
-
-def _mark(plan: TablePlan, windows: Windows, ended: Import) -> None:
-    """Tag the imported table: ImportTable takes no tags [MODEL]. A failed one has left a table,
-    too, or none."""
-    wish, tables = plan.wish, windows.tables
-    if not wish.marks or (state := tables.state(wish.to)) is None:
-        return
-    if ended.table_id in (None, state.table_id):
-        body = {"ResourceArn": state.arn, "Tags": _tags(wish.marks)}
-        ask(tables, TableRequest(operation="TagResource", body=body, what="tags"), windows.pause)
-
-
-def _tags(marks: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"Key": key, "Value": value} for key, value in marks]
-
-
 def _table(
-    plan: TablePlan, windows: Windows, checkpoint: Checkpoint
+    plan: TablePlan, windows: Workshop, checkpoint: Checkpoint
 ) -> tuple[TableState, Checkpoint]:
     """The table to write to, and the checkpoint that knows of it."""
     wish = plan.wish
@@ -200,26 +101,26 @@ def _table(
     else:
         body = creation(plan.definition, wish.to, wish.parts)
         if wish.marks:
-            body["Tags"] = _tags(wish.marks)
+            body["Tags"] = tags(wish.marks)
         request = TableRequest(operation="CreateTable", body=body, what=f"table {wish.to}")
         # Before it is there: whoever dies now finds it again as its own.
-        _save(plan, windows, replace(checkpoint, table_id="", made=True))
+        save(plan, windows, replace(checkpoint, table_id="", made=True))
         try:
             table = make_table(windows.tables, request, windows.pause)
         except Conflict:
             # It is somebody else's.
-            _save(plan, windows, checkpoint)
+            save(plan, windows, checkpoint)
             raise
         windows.say(f"{wish.to}: created")
         # Its indexes may take minutes: whoever goes on must know it as this restore's own.
         checkpoint = replace(checkpoint, table_id=table.table_id, made=True)
-    _save(plan, windows, checkpoint)
+    save(plan, windows, checkpoint)
     return wait_until_ready(windows.tables, wish.to, windows.pause), checkpoint
 
 
 def _write(
     plan: TablePlan,
-    windows: Windows,
+    windows: Workshop,
     content: Content,
     table: TableState,
     checkpoint: Checkpoint,
@@ -231,8 +132,8 @@ def _write(
     )
     before = _lines_done(content.files, checkpoint.done, checkpoint.part)
 
-    def save(reached: Reached) -> None:
-        _save(plan, windows, replace(checkpoint, done=reached.done, part=reached.part))
+    def note(reached: Reached) -> None:
+        save(plan, windows, replace(checkpoint, done=reached.done, part=reached.part))
 
     def tell() -> None:
         done = min(content.items, before + sender.tally.written + sender.tally.kept)
@@ -245,7 +146,7 @@ def _write(
         stop,
         threads=THREADS,
         reached=Reached(done=checkpoint.done, part=checkpoint.part),
-        save=save,
+        save=note,
         tell=tell,
     )
     tell()
@@ -290,19 +191,3 @@ def _attribute(item: bytes, name: str) -> Mapping[str, Any] | None:
 def _lines_done(files: Iterable[DataFile], done: frozenset[int], part: Mapping[int, int]) -> int:
     counts = [file.items for file in files]
     return sum(counts[place] for place in done if place < len(counts)) + sum(part.values())
-
-
-def _save(plan: TablePlan, windows: Windows, checkpoint: Checkpoint) -> None:
-    windows.scratch.put(plan.checkpoint_key, encode(checkpoint))
-
-
-def difference(found: Comparison, table: str) -> str:
-    """What a comparison found, in words."""
-    parts = []
-    if found.wanted != found.found:
-        parts.append(f"it has {found.found} items, and the archive {found.wanted}")
-    if found.missing:
-        parts.append(f"it lacks {', '.join(found.missing)}")
-    if found.different:
-        parts.append(f"it differs in {', '.join(found.different)}")
-    return f"The table {table} is not what the archive holds: {'; '.join(parts)}"

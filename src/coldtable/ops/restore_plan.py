@@ -37,16 +37,13 @@ from coldtable.model_restore import (
     Way,
 )
 from coldtable.ops.archive import find_exports, load_files
-from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import definition_for
-from coldtable.ops.fold_limits import Limits
 from coldtable.ops.proof import read_items
 from coldtable.ops.restore_checkpoint import checkpoint_of
 from coldtable.ops.retrieve import Gate
-from coldtable.ops.send import Time
 from coldtable.ops.witness import Witness
 from coldtable.ports import ObjectStore
-from coldtable.ports_restore import Importer, Retriever, TableReader, Tables, TableWriter
+from coldtable.ports_restore import Importer, Retriever, TableReader, Tables
 
 _SAMPLE = 200
 
@@ -77,19 +74,17 @@ class RestoreWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """Everything outside that a restore asks or changes.
+    """Everything outside that a restore asks or changes, but for proving, folding and writing
+    (``ops.workshop``).
 
     ``prefix`` is the archive's in ``store``; ``bucket`` the bucket that it is, if it is one, and
     ``owner`` its account where that is another one. ``scratch`` is where checkpoints and folds are
     written, in the same terms, and ``own`` a folder of one's own among the folds. ``ion`` reads a
-    line of an ION export; ``crew`` proves data files, from stores that ``open_store`` makes;
-    ``bounds`` is what a fold may use; ``retriever`` knows what S3 has archived, if the archive is a
-    bucket, and ``witness`` which exports were filtered; ``time`` is what writing is paced by.
+    line of an ION export; ``retriever`` knows what S3 has archived, if the archive is a bucket, and
+    ``witness`` which exports were filtered.
     """
 
     store: ObjectStore
-    open_store: OpenStore
-    crew: Crew
     prefix: str
     bucket: str | None
     owner: str | None
@@ -99,18 +94,15 @@ class Windows:
     scratch_owner: str | None
     region: str
     tables: Tables
-    writer: TableWriter
     reader: TableReader
     importer: Importer
     ion: Parse
-    bounds: Limits
     now: Callable[[], datetime]
     pause: Callable[[float], None]
     say: Callable[[str], None]
     retriever: Retriever | None = None
     witness: Witness | None = None
     own: str = ""
-    time: Time = field(default_factory=Time)
 
     @property
     def folds(self) -> str:

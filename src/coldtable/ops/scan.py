@@ -209,21 +209,3 @@ def _texts(
         if unzip.needs_input or unzip.eof:
             return
         piece = b""  # It has kept what it has not unzipped yet.
-
-
-def first_line(store: ObjectStore, key: str) -> bytes | None:
-    """The first line of a data file, read no further than needed; ``None`` if there is none."""
-    return next(_lines(store, key), None)
-
-
-def _lines(store: ObjectStore, key: str) -> Iterator[bytes]:
-    unzip, tail = _gunzip(), b""
-    try:
-        for piece in store.read(key):
-            if unzip.eof:
-                return
-            for text in _texts(unzip, piece):
-                *lines, tail = (tail + text).split(b"\n")
-                yield from lines
-    except _UNSOUND:
-        return
