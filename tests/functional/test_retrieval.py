@@ -129,6 +129,7 @@ def test_what_is_archived_is_not_damaged(archived: Archived, coldtable: Coldtabl
     assert "--retrieve" in read.err
     (export,) = read.json["exports"]
     assert export["verdict"] == "unknown"
+    assert (export["objectsRead"], export["objects"]) == (0, 4)
     problem = next(p for p in export["problems"] if p["object"].endswith(key))
     assert problem["reason"] == "it is archived in DEEP_ARCHIVE: not read"
     # A manifest that is archived cannot even say what it is of.

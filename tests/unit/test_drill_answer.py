@@ -25,12 +25,17 @@ WISH = DrillWish(table="orders", key=KEY)
 
 
 def ran(
-    ground: Ground, folder: Path, asked: Asked | None = None, **changes: Any
+    ground: Ground,
+    folder: Path,
+    asked: Asked | None = None,
+    *,
+    really: bool = True,
+    **changes: Any,
 ) -> DrillRun | None:
     """The command's inner part over these fakes."""
     context = Context(verbosity=-1)
     place = open_archive(context, str(folder))
-    wish, really = replace(WISH, **changes), True
+    wish = replace(WISH, **changes)
     return run_drill(context, wish, ground.windows, place, asked, really=really)
 
 
@@ -54,6 +59,14 @@ def test_people_read_what_it_took(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (body["done"], body["result"], body["kept"]) == (True, "passed", False)
     assert body["plan"]["compare"] == "full"
     assert body["record"].endswith(".drill.passed.json")
+
+
+def test_a_plan_names_no_table_that_none_will_have(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each drill's table has a name of its own, which only the run draws."""
+    text = shown(ran(Field(), tmp_path, really=False), capsys)
+    assert "coldtable-drill-orders-…, deleted in the end" in text
 
 
 def test_a_failed_drill_is_answered_and_raised(

@@ -144,6 +144,7 @@ def test_between_restore_points() -> None:
         caught.value
     )
     assert "within the window from 2026-01-14T10:00:00+00:00" in str(caught.value)
+    assert "coldtable export orders --at 2026-01-14T10:07:00+00:00 --wait" in caught.value.hint
 
 
 def test_a_re_created_table_is_another_one() -> None:

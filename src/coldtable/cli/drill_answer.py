@@ -58,20 +58,22 @@ def body_of(plan: DrillPlan, report: DrillReport | None) -> Mapping[str, Any]:
 def print_drill(plan: DrillPlan, report: DrillReport | None) -> None:
     """The plan on stdout, or the report of what was done."""
     if report is None:
-        print_table(["", "PLAN"], _plan_rows(plan))
+        print_table(["", "PLAN"], _plan_rows(plan, begun=plan.resumes))
         return
     print_table(["", "REPORT"], _report_rows(report.drill))
     sys.stdout.write(f"\nThe drill of {report.drill.source.name} {report.drill.result}.\n")
 
 
-def _plan_rows(plan: DrillPlan) -> list[tuple[str, str]]:
+def _plan_rows(plan: DrillPlan, *, begun: bool = True) -> list[tuple[str, str]]:
+    """One that is not ``begun`` has no name yet: each run draws its own."""
     drill, planned = plan.drill, plan.restore
+    name = drill.name if begun else drill.name.removesuffix(drill.drill_id[:8]) + "…"
     first, *more = [arn.rpartition("/")[2] for arn in drill.exports]
     increments = f" and {len(more)} incremental exports" if more else ""
     rows = [
         ("from", f"{drill.source.name} at {exact_iso(drill.moment)}"),
         ("exports", first + increments),
-        ("to", f"{drill.name}, {'kept' if plan.wish.keep else 'deleted'} in the end"),
+        ("to", f"{name}, {'kept' if plan.wish.keep else 'deleted'} in the end"),
     ]
     if planned:
         rows += [

@@ -207,6 +207,10 @@ def _not_covered(tables: dict[Table, tuple[ArchivedExport, ...]], at: datetime) 
                 f". It lies within the window from {exact_iso(inside.start)} to "
                 f"{exact_iso(inside.stop)}, which holds only the last state of each item"
             )
+            hints.append(
+                "DynamoDB itself reaches back 35 days. As long as it does, have that very instant "
+                f"exported first: coldtable export {name} --at {exact_iso(at)} --wait"
+            )
     if not any(e.is_full for group in tables.values() for e in group):
         hints.append("An increment needs the full export that it follows, and there is none here")
     return NotCovered(message, hint="\n".join(hints))

@@ -229,10 +229,12 @@ def _take(opened: _Open, file: DataFile, came: int | Problem | None) -> None:
     if came is None:
         opened.left += 1
         return
-    opened.read += 1
     if isinstance(came, Problem):
         opened.problems.append(came)
+        if came.fault.unread:
+            return
         came = opened.sizes.get(file.key, 0)
+    opened.read += 1
     opened.sizes[file.key] = came
     opened.size += came
 

@@ -311,8 +311,9 @@ class _Run:
         file = opened.files[read.place]
         size = self.survey.inventory.size(file.key) or 0
         self.watch.advance(1, size)
-        opened.read += 1
-        opened.read_bytes += size
+        if not any(problem.fault.unread for problem in read.problems):
+            opened.read += 1
+            opened.read_bytes += size
         opened.waiting -= 1
         opened.problems.extend(read.problems)
         if read.md5 and read.md5 != file.md5:
