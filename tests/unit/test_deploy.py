@@ -22,13 +22,8 @@ from coldtable.errors import (
 from coldtable.model_stack import DeployReport, Wish
 from coldtable.ops.code import sha256
 from coldtable.ops.deploy import deploy
-from coldtable.testing.cloud import (
-    ACCOUNT,
-    MADE_BUCKET,
-    REGION,
-    FakeCloud,
-    windows,
-)
+from coldtable.testing.cloud import FakeCloud, windows
+from coldtable.testing.settled import ACCOUNT, MADE_BUCKET, REGION
 
 ZIP = b"the code"
 TEMPLATE = "the template"

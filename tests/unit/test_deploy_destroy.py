@@ -11,14 +11,12 @@ from coldtable.model_stack import DestroyReport, Wish
 from coldtable.ops.deploy import deploy
 from coldtable.ops.destroy import destroy, plan_destroy
 from coldtable.testing.cloud import (
-    ACCOUNT,
-    MADE_BUCKET,
-    REGION,
     FakeBuckets,
     FakeCloud,
     FakeStacks,
     windows,
 )
+from coldtable.testing.settled import ACCOUNT, MADE_BUCKET, REGION
 
 CODE_BUCKET = f"coldtable-code-{ACCOUNT}-{REGION}"
 WISH = Wish(tables=("orders",), prefix_template="{table}")

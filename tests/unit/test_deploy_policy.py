@@ -19,7 +19,8 @@ from coldtable.errors import (
 )
 from coldtable.model_stack import DeployReport, ScheduleState, Wish
 from coldtable.ops.deploy import deploy
-from coldtable.testing.cloud import ACCOUNT, MADE_BUCKET, REGION, FakeCloud, windows
+from coldtable.testing.cloud import FakeCloud, windows
+from coldtable.testing.settled import ACCOUNT, MADE_BUCKET, REGION
 
 WISH = Wish(tables=("orders",), prefix_template="{date:%Y/%m/%d}/{table}")
 ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/"

@@ -12,7 +12,8 @@ from coldtable.errors import ParameterMissing, StackNotFound, UsageError
 from coldtable.model_stack import Wish
 from coldtable.ops.deploy import deploy
 from coldtable.ops.iam import Ask, Deployed, Sheet, for_bucket, for_function, for_key
-from coldtable.testing.cloud import ACCOUNT, MADE_BUCKET, REGION, FakeCloud, windows
+from coldtable.testing.cloud import FakeCloud, windows
+from coldtable.testing.settled import ACCOUNT, MADE_BUCKET, REGION
 
 from .test_iam import principals, sets
 

@@ -25,9 +25,8 @@ from coldtable.model_stack import (
 )
 from coldtable.ops.deploy import Windows
 from coldtable.testing.fakes import FakeParameters
+from coldtable.testing.settled import ACCOUNT, MADE_BUCKET, REGION, outputs_of, settings_of
 
-ACCOUNT, REGION = "123456789012", "eu-central-1"
-MADE_BUCKET = "coldtable-archivebucket-1"
 NO_CHANGES = (
     "The submitted information didn't contain changes. Submit different information to create a "
     "change set."
@@ -182,7 +181,7 @@ class FakeCloud:
         self._templates[stack_id] = template
         self._next = [
             (name, stack, _event(stack, f"{verb}_COMPLETE", resource="ExportRole")),
-            (name, replace(wanted, outputs=_outputs(wanted)), _event(stack, f"{verb}_COMPLETE")),
+            (name, replace(wanted, outputs=outputs_of(wanted)), _event(stack, f"{verb}_COMPLETE")),
         ]
 
     # ports.Probe
@@ -211,7 +210,7 @@ class FakeCloud:
         if given["ManageParameters"] == "true":
             if given["VerifyDays"] == "0":
                 self.settings.pop(f"{given['ParameterPath']}/VERIFY_DAYS", None)
-            for name, value in _settings(given, outputs).items():
+            for name, value in settings_of(given, outputs).items():
                 self.settings[f"{given['ParameterPath']}/{name}"] = value
         self.objects.setdefault(outputs["Bucket"], {})
         self.schedules[outputs["ScheduleGroupName"], outputs["ScheduleName"]] = ScheduleState(
@@ -357,51 +356,3 @@ def _changes(stack: Stack, parameters: Mapping[str, str]) -> tuple[Change, ...]:
     changed = [k for k, v in parameters.items() if stack.parameters.get(k) != v]
     action = "Modify" if stack.parameters else "Add"
     return tuple(Change(action=action, resource=name, kind="Fake::Of::It") for name in changed)
-
-
-def _outputs(stack: Stack) -> dict[str, str]:
-    return {
-        "Bucket": stack.parameters["BucketName"] or MADE_BUCKET,
-        "FunctionName": f"{stack.name}-export",
-        "TickFunctionName": f"{stack.name}-tick",
-        "TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:{stack.name}",
-        "DeadLetterQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{stack.name}",
-        "ScheduleGroupName": stack.name,
-        "ScheduleName": f"{stack.name}-export",
-        "TickScheduleName": f"{stack.name}-tick",
-        "ParameterPath": stack.parameters["ParameterPath"],
-        "LogGroupName": f"/aws/lambda/{stack.name}-export",
-        "ErrorsAlarmName": f"{stack.name}-export-errors",
-        "UndeliveredAlarmName": f"{stack.name}-export-undelivered",
-        "TickErrorsAlarmName": f"{stack.name}-tick-errors",
-        "TickAbsentAlarmName": f"{stack.name}-tick-absent",
-        **(_verifying(stack.name) if stack.parameters["VerifyDays"] != "0" else {}),
-    }
-
-
-def _verifying(name: str) -> dict[str, str]:
-    return {
-        "VerifyFunctionName": f"{name}-verify",
-        "VerifyScheduleName": f"{name}-verify",
-        "VerifyErrorsAlarmName": f"{name}-verify-errors",
-        "VerifyBehindAlarmName": f"{name}-verify-behind",
-    }
-
-
-def _settings(given: Mapping[str, str], outputs: Mapping[str, str]) -> dict[str, str]:
-    always = {
-        "BACKUP_BUCKET_NAME": outputs["Bucket"],
-        "BACKUP_DAY_STR": given["BackupDay"],
-        "BACKUP_HOUR_STR": given["BackupHour"],
-        "BACKUP_MINUTE_STR": given["BackupMinute"],
-        "BACKUP_SECOND_STR": given["BackupSecond"],
-        "TIMEZONE": given["TimeZone"],
-        "S3_PREFIX_TEMPLATE": given["S3PrefixTemplate"],
-    }
-    if_given = {
-        "TABLE_NAMES": given["TableNames"],
-        "POLICY": given["Policy"],
-        "HEARTBEAT_URL": given["HeartbeatUrl"],
-        "VERIFY_DAYS": given["VerifyDays"].removeprefix("0"),
-    }
-    return always | {name: value for name, value in if_given.items() if value}
