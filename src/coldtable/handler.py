@@ -89,7 +89,8 @@ def _tonight(path: str, found: Mapping[str, str]) -> tuple[Settings, dict[str, s
     if not has_policies(found):
         return parse_settings(path, found), {}
     # Only who has policies pays for their modules at a cold start. Without any both ways agree.
-    from coldtable.core.policy import nightly, parse_configuration
+    from coldtable.core.configuration import parse_configuration
+    from coldtable.core.policy import nightly
 
     return nightly(parse_configuration(path, found))
 

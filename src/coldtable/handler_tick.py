@@ -21,8 +21,8 @@ from coldtable.aws.directory import DynamoDbDirectory
 from coldtable.aws.exporter import DynamoDbExporter
 from coldtable.aws.notifier import HttpBeacon, SnsNotifier
 from coldtable.aws.parameters import SsmParameters
+from coldtable.core.configuration import parse_configuration
 from coldtable.core.metrics import metric_lines
-from coldtable.core.policy import parse_configuration
 from coldtable.core.settings import parse_path
 from coldtable.errors import ColdtableError, ParameterInvalid, Untold
 from coldtable.model_policy import Configuration

@@ -20,8 +20,9 @@ from typing import Any
 from coldtable.aws.clients import Clients
 from coldtable.aws.notifier import SnsNotifier
 from coldtable.aws.parameters import SsmParameters
+from coldtable.core.configuration import VERIFY_DAYS, parse_configuration
 from coldtable.core.metrics import SLICE, metric_lines
-from coldtable.core.policy import VERIFY_DAYS, destinations, parse_configuration
+from coldtable.core.policy import destinations
 from coldtable.core.rotation import Turn
 from coldtable.core.settings import parse_path
 from coldtable.errors import ColdtableError, ParameterInvalid, ParameterMissing, Untold

@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coldtable.core.configuration import parse_configuration
 from coldtable.core.policy import (
     expected_tables,
     is_covered,
     is_left_out,
     nightly,
-    parse_configuration,
     policy_for,
     values_for,
 )

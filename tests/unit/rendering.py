@@ -11,9 +11,7 @@ import yaml  # type: ignore[import-untyped]
 from coldtable.cli.deploy import template as template_text
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
-
 ARNS = tuple(f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}" for name in ("orders", "users"))
-
 GIVEN = {
     "TableNames": "orders,users",
     "TableArns": ",".join(ARNS),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from coldtable.core.policy import parse_configuration
+from coldtable.core.configuration import parse_configuration
 from coldtable.errors import AccessDenied
 from coldtable.model import Table
 from coldtable.model_policy import Configuration, Mode

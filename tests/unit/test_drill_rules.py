@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from coldtable.core.configuration import parse_configuration
 from coldtable.core.definition import definition_of_key, parse_key
 from coldtable.core.drill import (
     Drill,
@@ -22,7 +23,7 @@ from coldtable.core.drill import (
     scratch_name,
     summary,
 )
-from coldtable.core.policy import is_covered, is_left_out, parse_configuration
+from coldtable.core.policy import is_covered, is_left_out
 from coldtable.errors import DamagedError
 from coldtable.model import Table
 from coldtable.model_restore import Compare, Comparison, Estimate

@@ -43,7 +43,7 @@ def test_a_drill_needs_no_heavy_module() -> None:
     ("handler", "rooms", "most"),
     [
         ("handler", ROOMS | {"handler"}, 20),
-        ("handler_tick", ROOMS | {"handler_tick", "model_archive", "model_policy"}, 45),
+        ("handler_tick", ROOMS | {"handler_tick", "model_archive", "model_policy"}, 46),
         ("handler_verify", ROOMS | {"handler_verify", "model_archive", "model_policy"}, 50),
     ],
 )

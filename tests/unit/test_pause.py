@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from coldtable.core.policy import parse_configuration, policy_for
+from coldtable.core.configuration import parse_configuration
+from coldtable.core.policy import policy_for
 from coldtable.errors import NoPolicy, ParameterInvalid
 from coldtable.ops.pause import PauseReport, Wish, set_paused
 from coldtable.testing.fakes import FakeParameters

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from coldtable.core.configuration import parse_configuration
 from coldtable.core.policy import (
     expected_tables,
     is_left_out,
     needs_listing,
-    parse_configuration,
     policy_for,
     values_for,
 )

@@ -61,7 +61,6 @@ def test_keys_are_used_only_where_they_are_named() -> None:
 
 
 PATTERNS = tuple(f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}" for name in ("app-*", "x?y"))
-
 KEEP = [
     "dynamodb:DescribeContinuousBackups",
     "dynamodb:DescribeTable",

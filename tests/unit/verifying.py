@@ -15,11 +15,9 @@ from coldtable.files import FileObjects
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
 
 HOUR = timedelta(hours=1)
-
 KEY, OTHER = {"pk": {"S": "1"}}, {"pk": {"S": "2"}}
 
 ITEMS = [item_line(**KEY, n={"N": "1"}), item_line(**OTHER)]
-
 CHANGES = [record_line(KEY, NOON, {**KEY, "n": {"N": "2"}}, {**KEY, "n": {"N": "1"}})]
 
 Damage = Callable[[ExportsWriter], object]

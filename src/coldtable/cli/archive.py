@@ -8,7 +8,8 @@ from pathlib import Path
 
 from coldtable.cli.context import Context
 from coldtable.core.archive import EXPORT_ID
-from coldtable.core.policy import parse_configuration, settings_for
+from coldtable.core.configuration import parse_configuration
+from coldtable.core.policy import settings_for
 from coldtable.core.settings import parse_path
 from coldtable.errors import NotFound, UsageError
 from coldtable.model import Destination

@@ -11,16 +11,14 @@ from urllib.parse import urlsplit
 from cyclopts import App, Parameter
 
 from coldtable.cli.context import Context, print_table
-from coldtable.core.policy import (
-    DEFAULT,
+from coldtable.core.configuration import (
     HEARTBEAT,
     POLICIES,
     POLICY,
     VERIFY_DAYS,
     parse_configuration,
-    policy_for,
-    values_for,
 )
+from coldtable.core.policy import DEFAULT, policy_for, values_for
 from coldtable.core.policy_fields import read_fields
 from coldtable.core.policy_text import check_storable
 from coldtable.core.policy_warnings import value_warnings, warnings

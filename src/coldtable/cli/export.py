@@ -13,7 +13,8 @@ from cyclopts import Parameter
 
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.instant import parse_instant
-from coldtable.core.policy import nightly, parse_configuration, settings_for
+from coldtable.core.configuration import parse_configuration
+from coldtable.core.policy import nightly, settings_for
 from coldtable.core.policy_fields import BY_NAME
 from coldtable.core.prefix import DEFAULT_TEMPLATE, check_template
 from coldtable.core.request import iso

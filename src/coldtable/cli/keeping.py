@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from coldtable.cli.context import Context
-from coldtable.core.policy import destinations, parse_configuration
+from coldtable.core.configuration import parse_configuration
+from coldtable.core.policy import destinations
 from coldtable.core.settings import parse_path
 from coldtable.errors import ConfigError, NotFound, UsageError
 from coldtable.model import Destination

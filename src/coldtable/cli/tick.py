@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from coldtable.cli.context import Context, print_table
-from coldtable.core.policy import parse_configuration
+from coldtable.core.configuration import parse_configuration
 from coldtable.core.records import iso_z
 from coldtable.core.settings import parse_path
 from coldtable.errors import ColdtableError, NotFound, in_part

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 from typing import cast
 
-from coldtable.core.policy import (
-    POLICIES,
-    POLICY,
-    is_covered,
-    matches,
-    policy_for,
-    values_for,
-)
+from coldtable.core.configuration import POLICIES, POLICY
+from coldtable.core.policy import is_covered, matches, policy_for, values_for
 from coldtable.core.policy_fields import FIELDS
 from coldtable.model_policy import Configuration, Mode, Value
 

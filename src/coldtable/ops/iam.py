@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from coldtable.core.configuration import parse_configuration
 from coldtable.core.iam import (
     Document,
     Reach,
@@ -16,7 +17,7 @@ from coldtable.core.iam import (
     verify_policy,
 )
 from coldtable.core.iam_deployer import Site, deployer_policy
-from coldtable.core.policy import destinations, expected_tables, parse_configuration
+from coldtable.core.policy import destinations, expected_tables
 from coldtable.errors import StackNotFound, UsageError
 from coldtable.model import Destination
 from coldtable.model_policy import Configuration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from coldtable.core.policy import POLICIES, parse_configuration
+from coldtable.core.configuration import POLICIES, parse_configuration
 from coldtable.core.policy_text import check_storable, with_enabled
 from coldtable.model_policy import Pause
 from coldtable.ops.configuration import covered_policy, tag_of

@@ -7,11 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 
-from coldtable.core import policy as policies
 from coldtable.core import settings as names
 from coldtable.core.bucket_rules import rule_problems
+from coldtable.core.configuration import HEARTBEAT as HEARTBEAT_URL
+from coldtable.core.configuration import (
+    MOST_VERIFY_DAYS,
+    POLICIES,
+    POLICY,
+    VERIFY_DAYS,
+    parse_configuration,
+)
 from coldtable.core.expression import check_expression, daily_time
-from coldtable.core.policy import expected_tables, parse_configuration, values_for
+from coldtable.core.policy import expected_tables, values_for
 from coldtable.core.prefix import check_template
 from coldtable.core.settings import parse_path, parse_zone
 from coldtable.errors import (
@@ -150,8 +157,8 @@ def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
             hint="Give it rate(1 minute) to rate(30 minutes): an alarm goes off when none comes "
             "for an hour",
         )
-    if not 0 <= wish.verify_days <= policies.MOST_VERIFY_DAYS:
-        yield UsageError(f"--verify-days must be 0 (never) to {policies.MOST_VERIFY_DAYS}")
+    if not 0 <= wish.verify_days <= MOST_VERIFY_DAYS:
+        yield UsageError(f"--verify-days must be 0 (never) to {MOST_VERIFY_DAYS}")
     if wish.heartbeat_url and not re.fullmatch(HEARTBEAT, wish.heartbeat_url):
         # It is as good as a password, so it is not shown.
         yield UsageError(
@@ -248,15 +255,15 @@ def _configured(wish: Wish, stack: Stack | None, stored: Mapping[str, str]) -> C
             f"{', '.join(taken)} exist already below {wish.parameter_path}",
             hint="Use them with --existing-parameters, or choose another --parameter-path",
         )
-    kept = {name: text for name, text in stored.items() if name.startswith(policies.POLICIES)}
-    if policies.POLICY in stored and not owned.get("Policy"):
+    kept = {name: text for name, text in stored.items() if name.startswith(POLICIES)}
+    if POLICY in stored and not owned.get("Policy"):
         if wish.policy:
             raise Conflict(
-                f"{wish.parameter_path}/{policies.POLICY} exists already and is not the stack's",
+                f"{wish.parameter_path}/{POLICY} exists already and is not the stack's",
                 hint="Write what it says into the file for --policy and delete it, or leave "
                 "--policy, --continuous, --tagged and wildcards away to let it count",
             )
-        kept[policies.POLICY] = stored[policies.POLICY]
+        kept[POLICY] = stored[POLICY]
     if not (wish.tables or wish.policy or kept):
         return None
     known = wish.bucket if re.fullmatch(BUCKET, wish.bucket or "") else None
@@ -273,9 +280,9 @@ def _taken(found: Mapping[str, str]) -> list[str]:
         names.TABLES,
         names.ZONE,
         names.PREFIX,
-        policies.POLICY,
-        policies.HEARTBEAT,
-        policies.VERIFY_DAYS,
+        POLICY,
+        HEARTBEAT_URL,
+        VERIFY_DAYS,
     )
     return [name for name in ours if name in found]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from coldtable.core.policy import POLICY, parse_configuration
+from coldtable.core.configuration import POLICY, parse_configuration
 from coldtable.errors import CheckFailed, ColdtableError
 from coldtable.model_stack import Code, Finding
 from coldtable.ops.ground import Ground

@@ -7,9 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from coldtable.core import policy as policies
 from coldtable.core import settings as names
-from coldtable.core.policy import parse_configuration
+from coldtable.core.configuration import POLICY, parse_configuration
 from coldtable.core.prefix import DEFAULT_TEMPLATE
 from coldtable.core.settings import parse_table_names
 from coldtable.errors import ConfigError, UsageError
@@ -49,7 +48,7 @@ def configuration(wish: Wish, kept: Mapping[str, str]) -> Configuration:
         names.ZONE: "UTC",
         names.PREFIX: DEFAULT_TEMPLATE,
         names.TABLES: ",".join(wish.tables),
-        policies.POLICY: wish.policy,
+        POLICY: wish.policy,
     }
     written = {name: value for name, value in found.items() if value}
     return parse_configuration(wish.parameter_path, {**written, **kept})
