@@ -128,7 +128,8 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """One import, as DescribeImport tells it. ``status`` is AWS's [MODEL]."""
+    """One import, as DescribeImport tells it. ``status`` is AWS's, and so are the times at which it
+    ``started`` and at which its table was there with all items, ``ended`` [MODEL]."""
 
     arn: str
     status: str
@@ -140,6 +141,8 @@ class Import:
     errors: int | None = None
     failure_code: str | None = None
     failure_message: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def import_id(self) -> str:

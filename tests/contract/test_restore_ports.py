@@ -299,9 +299,14 @@ def test_an_import_makes_a_table(here: Here) -> None:
     here.upload("data/1.json.gz", lines(item("a"), item("b")))
     here.upload("data/2.json.gz", lines())
     here.upload("other/3.json.gz", lines(item("c")))
-    ended = here.ended(here.importer.start(request_of("new")))
+    started = here.importer.start(request_of("new"))
+    ended = here.ended(started)
     assert (ended.status, ended.imported_items, ended.errors) == ("COMPLETED", 2, 0)
     assert ended.table_name == "new"
+    assert started.started
+    assert started.ended is None
+    assert ended.ended
+    assert ended.ended >= started.started == ended.started
     assert rows(list(here.reader.scan("new", 0, 1))) == [item("a"), item("b")]
     assert here.importer.problems(ended, 10) == ()
 

@@ -72,6 +72,7 @@ class Field(Ground):
         self.tables.add("coldtable-drill-orders-00000000", KEY)
         self.tables.lingers = 2
         self.now = NOON + timedelta(hours=2)
+        self.importer.now = self.tick
 
     @property
     def windows(self) -> Workshop:

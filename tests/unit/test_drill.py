@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from coldtable.core.drill import SOURCE_TAG, TAG, Result
+from coldtable.core.evidence import Noted
 from coldtable.core.records import Home
 from coldtable.errors import NotCovered
 from coldtable.model_restore import TableRequest, Way
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.drill_plan import last_drill
+from coldtable.ops.evidence import noted
 from coldtable.testing.exports import NOON
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.drilling import WAYS, Field
@@ -96,19 +98,24 @@ def test_no_record_if_none_is_wanted() -> None:
 
 
 def test_when_a_table_was_drilled_last() -> None:
-    """The end of its newest record, also of one that failed."""
+    """The end of its newest record, also of one that failed; none of the future."""
     ground = Field()
     catalog = Catalog(FakeObjects(ground.objects))
     home = Home(account="123456789012", region="eu-north-1", name="orders")
-    assert last_drill(catalog, home, ground.archive.table_id) is None
-    ground.drill()
+
+    def listed() -> list[tuple[str, Noted]]:
+        return list(noted(catalog, home, ground.archive.table_id))
+
+    assert last_drill(listed(), ground.now) is None
+    first = ground.drill()
     ground.damage()
     report = ground.drill()
     assert report.error
-    found = last_drill(catalog, home, ground.archive.table_id)
+    found = last_drill(listed(), ground.now)
+    assert found
+    assert found[0] == report.noted
     assert report.drill.ended
-    assert found == report.drill.ended.replace(microsecond=0)
-    before = found - timedelta(seconds=1)
-    last = last_drill(catalog, home, ground.archive.table_id, until=before)
-    assert last
-    assert last < found
+    assert found[1].at == report.drill.ended.replace(microsecond=0)
+    before = last_drill(listed(), found[1].at - timedelta(seconds=1))
+    assert before
+    assert before[0] == first.noted

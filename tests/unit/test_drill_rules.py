@@ -13,6 +13,7 @@ from coldtable.core.definition import definition_of_key, parse_key
 from coldtable.core.drill import (
     Drill,
     Result,
+    RtoBy,
     compare_level,
     decode,
     drill_key,
@@ -26,7 +27,7 @@ from coldtable.core.drill import (
 from coldtable.core.policy import is_covered, is_left_out
 from coldtable.errors import DamagedError
 from coldtable.model import Table
-from coldtable.model_restore import Compare, Comparison, Estimate
+from coldtable.model_restore import Compare, Comparison, Estimate, Import
 from coldtable.testing.exports import NOON
 
 ORDERS = Table(name="orders", arn="arn:aws:dynamodb:eu-north-1:1:table/orders", table_id="t1")
@@ -61,14 +62,15 @@ def test_what_is_known_comes_back() -> None:
     drills = [
         some(),
         some(
-            runs=3, table_id="t9", filled=NOON + 2 * DAY, seconds={"plan": 1.5}, allow_gap=True,
+            runs=3, resumed_at=NOON + DAY, table_id="t9", filled=NOON + 2 * DAY,
+            seconds={"plan": 1.5}, allow_gap=True,
             comparison=Comparison(
                 level=Compare.SAMPLE, checked=7, different=("k",), missing=("m",)
             ),
             facts={"way": "import"}, result=Result.FAILED, error="no", exit_code=1,
             ended=NOON + 3 * DAY, kept=True, over=True,
         ),
-        some(rto_seconds=93.0, result=Result.PASSED),
+        some(rto_seconds=93.0, rto_by=RtoBy.IMPORT, result=Result.PASSED, folder="f/1"),
     ]  # fmt: skip
     for drill in drills:
         assert decode("x", encode(drill)) == drill
@@ -87,6 +89,30 @@ def test_the_summary_says_what_was_proven() -> None:
     )
     assert "in several runs" in summary(passed)
     assert summary(some(result=Result.FAILED, error="It is bad")).endswith("failed: It is bad")
+
+
+def test_an_rto_is_told_only_if_it_is_true() -> None:
+    """By our clock in one run; after that by the import's times, if that had begun before anybody
+    went on with the drill; else none, and when it was filled."""
+    began, minute = NOON + DAY, timedelta(minutes=1)
+    made = Import(
+        arn="a/import/1", status="COMPLETED", table_arn="a",
+        started=began + minute, ended=began + 90 * minute,
+    )  # fmt: skip
+
+    def measured(imported: Import | None, **changes: object) -> tuple[object, ...]:
+        drill = some(**changes).measured(now=began + 300 * minute, took=93.0, imported=imported)
+        assert drill.filled
+        return drill.rto_seconds, drill.rto_by, (drill.filled - began) / minute
+
+    again = {"runs": 2, "resumed_at": began + 60 * minute}
+    assert measured(None) == measured(made) == (93.0, RtoBy.RUN, 300)
+    assert measured(None, **again) == (None, None, 300)
+    assert measured(made, **again) == (5400.0, RtoBy.IMPORT, 90)
+    assert measured(made, runs=2, resumed_at=began) == (None, None, 90)
+    assert measured(replace(made, ended=None), **again) == (None, None, 300)
+    # A clock that was ahead when it began.
+    assert measured(replace(made, ended=began - minute), **again) == (None, None, 300)
 
 
 @pytest.mark.parametrize(
@@ -125,22 +151,21 @@ def test_what_it_costs() -> None:
     assert drill_price(replace(found, dollars=None), Compare.FULL, definition) is None
 
 
-def test_which_table_is_due() -> None:
-    """One under way first, then one that never was, then the one that waits longest; else none."""
+def test_which_tables_are_due() -> None:
+    """One that never was first, then the one that waits longest; who looks once a day does not wait
+    for another one because the last drill took some hours."""
     now, month = NOON, timedelta(days=30)
 
-    def due(last: dict[str, int | None], *under_way: str) -> str | None:
+    def due(**last: float | None) -> tuple[str, ...]:
         ended = {name: None if days is None else now - days * DAY for name, days in last.items()}
-        return due_for_drill(ended, under_way, now, month)
+        return due_for_drill(ended, now, month)
 
-    assert due({}) is None
-    assert due({"a": 29, "b": 3}) is None
-    assert due({"a": 30, "b": 3}) == "a"
-    assert due({"a": 31, "b": 40}) == "b"
-    assert due({"a": 300, "b": None}) == "b"
-    assert due({"a": 300, "b": 1}, "b") == "b"
-    assert due({}, "gone") == "gone"
-    assert due({"a": -400}) is None
+    assert due() == ()
+    assert due(a=29, b=3) == ()
+    assert due(a=29.5, b=29.4) == ("a",)
+    assert due(a=31, b=40, c=1) == ("b", "a")
+    assert due(a=300, b=None) == ("b", "a")
+    assert due(a=-400) == ()
 
 
 def test_no_glob_means_a_drill_s_table() -> None:

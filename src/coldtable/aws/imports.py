@@ -84,6 +84,8 @@ def _import(found: Mapping[str, Any]) -> Import:
         errors=found.get("ErrorCount"),
         failure_code=found.get("FailureCode"),
         failure_message=found.get("FailureMessage"),
+        started=found.get("StartTime"),
+        ended=found.get("EndTime"),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.restore_answer import duration, price, size
-from coldtable.core.drill import Drill, outcome, summary
+from coldtable.core.drill import Drill, RtoBy, outcome, summary
 from coldtable.core.records import iso_z
 from coldtable.core.request import exact_iso
 from coldtable.ops.drill_plan import DrillPlan, remove_command
@@ -110,7 +110,10 @@ def _report_rows(drill: Drill) -> list[tuple[str, str]]:
 
 def _rto(drill: Drill) -> str:
     if drill.rto_seconds is not None:
-        return f"{_time(drill.rto_seconds)}, until the table was ready with all items"
+        until = "until the table was ready with all items"
+        if drill.rto_by is RtoBy.IMPORT:
+            until = "until DynamoDB had imported all items, by its own times"
+        return f"{_time(drill.rto_seconds)}, {until}"
     if drill.filled is None:
         return "none: the table was not filled"
     passed = _time((drill.filled - drill.began).total_seconds())

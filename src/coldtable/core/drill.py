@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -22,7 +22,7 @@ from coldtable.core.request import exact_iso
 from coldtable.errors import DamagedError
 from coldtable.model import Snapshot, Table
 from coldtable.model_policy import DRILL_PREFIX
-from coldtable.model_restore import Compare, Comparison, Definition, Estimate
+from coldtable.model_restore import Compare, Comparison, Definition, Estimate, Import
 
 SCHEMA = "coldtable.drill-state/1"
 # By the first of them a table is known as a drill's own; the other one is for people.
@@ -33,6 +33,8 @@ _LONGEST = 255
 _MOST_ITEMS = 10_000_000
 # So long a table of little read capacity may be read.
 _MOST_SECONDS = 1800
+# A table is looked at once a day, and its last drill has ended some hours after that.
+_SLACK = timedelta(hours=12)
 # A consistent read of so many bytes is one unit [MODEL].
 _UNIT = 4096
 
@@ -44,16 +46,25 @@ class Result(StrEnum):
     FAILED = "failed"
 
 
+class RtoBy(StrEnum):
+    """What an RTO was measured by: the clock of the one run that did it all, or the end that
+    DynamoDB tells of an import that nothing interrupted."""
+
+    RUN = "run"
+    IMPORT = "import"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drill:
     """One drill. ``asked`` is its instant as somebody asked for it, ``moment`` what that was.
 
-    ``exports`` are the ARNs of all that is read. ``name`` is the table that it makes, ``table_id``
-    that table's, once it is known, and ``facts`` is what was planned, for its record. ``seconds``
-    is what each part took, ``rto_seconds`` how long it was from the beginning until all items were
-    there: only if nothing interrupted that. ``kept`` tells that the table stays when it has
-    ``ended``, and ``over`` that nothing is left to be done: it has failed, and is remembered for
-    its table.
+    ``exports`` are the ARNs of all that is read, and ``folder`` where the only one of them lies, if
+    nothing else of the archive is looked at. ``name`` is the table that it makes, ``table_id`` that
+    table's, once it is known, and ``facts`` is what was planned, for its record. ``seconds`` is
+    what each part took, ``rto_seconds`` how long it was from the beginning until all items were
+    there, by ``rto_by``: only if nothing interrupted that. ``resumed_at`` is when it was gone on
+    with for the first time. ``kept`` tells that the table stays when it has ``ended``, and ``over``
+    that nothing is left to be done: it has failed, and is remembered for its table.
     """
 
     drill_id: str
@@ -64,10 +75,13 @@ class Drill:
     allow_gap: bool
     name: str
     began: datetime
+    folder: str = ""
     runs: int = 1
+    resumed_at: datetime | None = None
     table_id: str = ""
     filled: datetime | None = None
     rto_seconds: float | None = None
+    rto_by: RtoBy | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     comparison: Comparison | None = None
@@ -88,6 +102,23 @@ class Drill:
         """Whether more than one run has worked on it."""
         return self.runs > 1
 
+    def measured(self, *, now: datetime, took: float, imported: Import | None) -> Drill:
+        """With when it was filled, and the RTO if there is an honest one.
+
+        ``took`` is how many seconds this run has worked on it, and ``now`` when its table was seen
+        to be ready. Of a drill that was gone on with only an import's own times are honest, and
+        only if that had begun before: DynamoDB goes on without us.
+        """
+        if not self.resumed:
+            return replace(self, filled=now, rto_seconds=round(took, 3), rto_by=RtoBy.RUN)
+        ended = imported.ended if imported else None
+        if imported is None or imported.started is None or ended is None or ended < self.began:
+            return replace(self, filled=now)
+        if self.resumed_at is None or imported.started > self.resumed_at:
+            return replace(self, filled=ended)
+        seconds = round((ended - self.began).total_seconds(), 3)
+        return replace(self, filled=ended, rto_seconds=seconds, rto_by=RtoBy.IMPORT)
+
 
 def drill_of(
     source: Table,
@@ -98,6 +129,7 @@ def drill_of(
     began: datetime,
     allow_gap: bool = False,
     prefix: str = DRILL_PREFIX,
+    folder: str = "",
 ) -> Drill:
     """A new drill. No other one has its id, and so none has its table's name: an import's token
     that was used is not good for another."""
@@ -112,6 +144,7 @@ def drill_of(
         allow_gap=allow_gap,
         name=scratch_name(prefix, source.name, drill_id),
         began=began,
+        folder=folder,
     )
 
 
@@ -163,25 +196,22 @@ def drill_price(found: Estimate, level: Compare, definition: Definition) -> floa
 
 
 def due_for_drill(
-    last: Mapping[str, datetime | None],
-    under_way: Collection[str],
-    now: datetime,
-    every: timedelta,
-) -> str | None:
-    """Which table to drill now; ``None`` if none is due.
+    last: Mapping[str, datetime | None], now: datetime, every: timedelta
+) -> tuple[str, ...]:
+    """Which tables to drill now, the one that waits longest first.
 
-    ``last`` is when each table's last drill began, however it ended (``None``: it has had none).
-    One that is ``under_way`` is gone on with first; then it is the table that waits longest. A time
-    in the future is not due (``ops.drill_plan.last_drill`` leaves such out): else a clock that
-    jumped would have it drilled again and again.
+    ``last`` is when each table's last drill ended, however it did (``None``: it has had none). A
+    time in the future is not due (``ops.drill_plan.last_drill`` leaves such out): else a clock that
+    jumped would have it drilled again and again. Half a day too early is: whoever looks once a day
+    would else wait for another day, because the last one took some hours.
     """
-    waiting = {table: at for table, at in last.items() if at is None or now - at >= every}
+    soon = now + _SLACK
+    waiting = {table: at for table, at in last.items() if at is None or soon - at >= every}
+    return tuple(sorted(waiting, key=lambda table: (_timestamp(waiting[table]), table)))
 
-    def rank(table: str) -> tuple[bool, float, str]:
-        at = last.get(table)
-        return (table not in under_way, at.timestamp() if at else 0.0, table)
 
-    return min({*waiting, *under_way}, key=rank, default=None)
+def _timestamp(at: datetime | None) -> float:
+    return at.timestamp() if at else 0.0
 
 
 def encode(drill: Drill) -> bytes:
@@ -201,9 +231,12 @@ def encode(drill: Drill) -> bytes:
         "scratchTable": drill.name,
         "scratchTableId": drill.table_id,
         "began": drill.began.isoformat(),
+        "folder": drill.folder,
         "runs": drill.runs,
+        "resumedAt": drill.resumed_at.isoformat() if drill.resumed_at else None,
         "filled": drill.filled.isoformat() if drill.filled else None,
         "rtoSeconds": drill.rto_seconds,
+        "rtoBy": str(drill.rto_by) if drill.rto_by else None,
         "seconds": dict(drill.seconds),
         "comparison": comparison_body(drill.comparison) if drill.comparison else None,
         "result": str(drill.result) if drill.result else None,
@@ -234,9 +267,12 @@ def decode(name: str, body: bytes) -> Drill:
             name=record["scratchTable"],
             table_id=record["scratchTableId"],
             began=datetime.fromisoformat(record["began"]),
+            folder=record.get("folder", ""),
             runs=int(record["runs"]),
+            resumed_at=_moment(record.get("resumedAt")),
             filled=_moment(record["filled"]),
             rto_seconds=record["rtoSeconds"],
+            rto_by=RtoBy(record["rtoBy"]) if record.get("rtoBy") else None,
             seconds=dict(record["seconds"]),
             comparison=_comparison(compared) if compared else None,
             result=Result(record["result"]) if record["result"] else None,
@@ -277,6 +313,7 @@ def outcome(drill: Drill) -> dict[str, Any]:
         "lagSeconds": _seconds_since(drill.moment, drill.began),
         "resumed": drill.resumed,
         "rtoSeconds": drill.rto_seconds,
+        "rtoBy": str(drill.rto_by) if drill.rto_by else None,
         # Interruptions included: no RTO, and never less than one.
         "filledAfterSeconds": _seconds_since(drill.began, drill.filled),
         "seconds": dict(drill.seconds),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,16 +18,15 @@ from coldtable.core.drill import (
     drill_price,
     drills_folder,
 )
-from coldtable.core.evidence import Kind
+from coldtable.core.evidence import Kind, Noted
 from coldtable.core.pace import Rate
 from coldtable.core.records import Home, iso_z
 from coldtable.core.request import exact_iso
 from coldtable.core.restore_point import RestorePlan, plan_restore
 from coldtable.errors import ColdtableError, Conflict, NotCovered, NotFound
+from coldtable.model import Table
 from coldtable.model_policy import DRILL_PREFIX
-from coldtable.model_restore import Compare, KeySchema, Parts, TableState, Way
-from coldtable.ops.catalog import Catalog
-from coldtable.ops.evidence import noted
+from coldtable.model_restore import Compare, KeySchema, Parts, Way
 from coldtable.ops.restore_plan import (
     RestoreWish,
     TablePlan,
@@ -42,6 +42,8 @@ from coldtable.ports_restore import Tables
 # A restore's own table, as a real one has it; nothing that would act on it or outlive it.
 PARTS = Parts(ttl=False, tags=False, streams=False, pitr=False, protection=False)
 LATEST, LATEST_FULL = "latest", "latest-full"
+# What the stack's own function asks for: people go on with theirs, and it with its own.
+BY_STACK = "stack"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,8 @@ class DrillWish:
     """What somebody asks for. ``at`` is ``None`` for the newest restore point, with ``full_only``
     for the newest full export's: that one needs no folding. ``compare`` is ``None`` for every item
     unless that takes hours; ``keep`` leaves the table; ``record`` notes the drill in the catalog.
-    Without ``prove`` damage is only found on the way."""
+    Without ``prove`` damage is only found on the way. ``folder`` is where the full export lies that
+    the stack has chosen from the catalog: nothing else of the archive is looked at."""
 
     table: str
     at: datetime | None = None
@@ -63,10 +66,13 @@ class DrillWish:
     keep: bool = False
     prove: bool = True
     record: bool = True
+    folder: str = ""
 
     @property
     def asked(self) -> str:
         """The instant as it was asked for."""
+        if self.folder:
+            return BY_STACK
         if self.at is not None:
             return exact_iso(self.at)
         return LATEST_FULL if self.full_only else LATEST
@@ -92,11 +98,9 @@ def plan_drill(wish: DrillWish, windows: Windows) -> DrillPlan:
     Raises what ``plan_table`` does, and ``Conflict`` while the table of one that failed is kept,
     and for a table of the name that is not the drill's own.
     """
-    clock, gate = monotonic(), gate_of(windows)
-    exports = gate.choose(
-        lambda: exports_of(gate, windows, wish.table), windows.now(), lambda _: windows.now()
-    )
-    known = drills_of(windows.scratch, windows.scratch_prefix, Home.of(exports[0].table))
+    clock, gate = monotonic(), gate_of(windows, wish.folder)
+    home, exports = _exports(wish, windows, gate)
+    known = drills_of(windows.scratch, windows.scratch_prefix, home)
     drill = next((d for d in known if d.asked == wish.asked and not d.over), None)
     source: RestorePlan | None = None
     if drill is None:
@@ -124,6 +128,22 @@ def plan_drill(wish: DrillWish, windows: Windows) -> DrillPlan:
     )
 
 
+def _exports(
+    wish: DrillWish, windows: Windows, gate: Gate
+) -> tuple[Home, tuple[ArchivedExport, ...]]:
+    """The archive's exports of the table, and whose they are."""
+    try:
+        found = gate.choose(
+            lambda: exports_of(gate, windows, wish.table), windows.now(), lambda _: windows.now()
+        )
+    except NotFound:
+        if not wish.folder:
+            raise
+        # It has expired since: a drill that is under way must learn of it.
+        return Home.of(Table(name=wish.table.rpartition("/")[2], arn=wish.table, table_id="")), ()
+    return Home.of(found[0].table), found
+
+
 def drills_of(store: ObjectStore, prefix: str, home: Home | None = None) -> tuple[Drill, ...]:
     """What is known of one table's drills that are not over, or of all tables'; oldest first.
 
@@ -136,16 +156,15 @@ def drills_of(store: ObjectStore, prefix: str, home: Home | None = None) -> tupl
     return tuple(sorted(found, key=lambda drill: (drill.began, drill.drill_id)))
 
 
-def last_drill(
-    catalog: Catalog, home: Home, table_id: str, *, until: datetime | None = None
-) -> datetime | None:
-    """When the last drill of a TableId ended, however it did: one listing.
+def last_drill(listed: Iterable[tuple[str, Noted]], until: datetime) -> tuple[str, Noted] | None:
+    """The last drill of a TableId, however it ended, of what ``ops.evidence.noted`` has listed; the
+    key of its record first.
 
-    What was noted by a clock that was ahead does not count with ``until`` (now): else it would
-    keep the table from its drills for as long as that.
+    What was noted by a clock that was ahead does not count before its time: else it would keep the
+    table from its drills for as long as that.
     """
-    ends = [one.at for _, one in noted(catalog, home, table_id) if one.kind is Kind.DRILL]
-    return max((at for at in ends if until is None or at <= until), default=None)
+    drills = (one for one in listed if one[1].kind is Kind.DRILL and one[1].at <= until)
+    return max(drills, key=lambda one: (one[1].at, one[1].number), default=None)
 
 
 def remove_command(drill: Drill) -> str:
@@ -172,12 +191,13 @@ def _new(wish: DrillWish, source: RestorePlan, now: datetime) -> Drill:
         began=now,
         allow_gap=wish.allow_gap,
         prefix=wish.prefix,
+        folder=wish.folder,
     )
 
 
 def _refuse_beside(known: tuple[Drill, ...], tables: Tables) -> None:
     for drill in known:
-        if drill.over and _stands(drill, tables.state(drill.name)):
+        if is_kept(drill, tables):
             raise Conflict(
                 f"The drill of {iso_z(drill.began)} failed, and its table {drill.name} is "
                 f"still there: {drill.error}",
@@ -185,7 +205,9 @@ def _refuse_beside(known: tuple[Drill, ...], tables: Tables) -> None:
             )
 
 
-def _stands(drill: Drill, state: TableState | None) -> bool:
+def is_kept(drill: Drill, tables: Tables) -> bool:
+    """Whether it has failed, and its table is still there for a look."""
+    state = tables.state(drill.name) if drill.over else None
     return state is not None and drill.table_id in ("", state.table_id)
 
 

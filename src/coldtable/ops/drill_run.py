@@ -113,7 +113,8 @@ class Run:
         if self._plan.resumes:
             # Once it has ended its record says so, and must not become another one.
             if self._drill.ended is None:
-                self._save(runs=self._drill.runs + 1)
+                since = self._drill.resumed_at or self._windows.now()
+                self._save(runs=self._drill.runs + 1, resumed_at=since)
             return
         self._drill = replace(self._drill, facts=_facts(self._plan))
         # What is left of one that failed, whose table somebody has removed, makes room.
@@ -147,8 +148,11 @@ class Run:
         if made not in (None, table.table_id):
             raise Conflict(f"The table {table.name} is not the one that was imported")
         if drill.filled is None:
-            rto = None if drill.resumed else round(monotonic() - self._plan.clock, 3)
-            drill = replace(drill, filled=self._windows.now(), rto_seconds=rto)
+            drill = drill.measured(
+                now=self._windows.now(),
+                took=monotonic() - self._plan.clock,
+                imported=filled.imported,
+            )
         self._drill = replace(drill, table_id=table.table_id)
         self._save()
 

@@ -163,9 +163,12 @@ class TablePlan:
         return (self.base, *self.source.increments)
 
 
-def gate_of(windows: Windows) -> Gate:
-    """The archive, in front of what is planned of it; what cannot be read in it is told."""
-    archive = find_exports(windows.store, windows.prefix)
+def gate_of(windows: Windows, folder: str = "") -> Gate:
+    """The archive, in front of what is planned of it; what cannot be read in it is told.
+
+    With ``folder`` only the export that lies there.
+    """
+    archive = find_exports(windows.store, f"{folder}/" if folder else windows.prefix)
     for bad in archive.unreadable:
         windows.say(f"{bad.summary_key} cannot be read, and is left out: {bad.reason}")
     return Gate(

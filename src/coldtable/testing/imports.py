@@ -6,6 +6,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from coldtable.errors import Conflict, NotFound, ParameterInvalid
@@ -21,12 +22,13 @@ class FakeImporter:
 
     An import ends when it is described for the second time. ``before_answer`` is called when one
     has been accepted: what it raises is an answer that was lost. ``lose`` items of each are lost
-    without a word.
+    without a word; ``now`` is its clock.
     """
 
     def __init__(self, tables: FakeTables, buckets: Mapping[str, Mapping[str, bytes]]) -> None:
         self.before_answer: Callable[[], object] = lambda: None
         self.lose = 0
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._tables = tables
         self._buckets = buckets
         self._imports: dict[str, Import] = {}
@@ -52,7 +54,7 @@ class FakeImporter:
             raise Conflict(f"Table already exists: {name}")
         table_arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"
         arn = f"{table_arn}/import/{len(self._imports):014}-00000000"
-        found = Import(arn=arn, status="IN_PROGRESS", table_arn=table_arn)
+        found = Import(arn=arn, status="IN_PROGRESS", table_arn=table_arn, started=self.now())
         self._imports[arn], self._requests[arn] = found, request
         self.before_answer()
         return found
@@ -96,6 +98,7 @@ class FakeImporter:
         return replace(
             self._imports[arn],
             status="FAILED" if problems else "COMPLETED",
+            ended=self.now(),
             table_id=state.table_id if state else None,
             processed_items=len(rows),
             imported_items=len(rows) - len(problems) - self.lose,
