@@ -311,6 +311,33 @@ def test_chains_that_share_an_increment_go_together() -> None:
     assert (unit.windows, unit.start, unit.end) == (3, day("2026-11-01"), day("2026-11-04"))
 
 
+def test_three_chains_that_share_an_increment_go_together() -> None:
+    """A third one joins the unit that the first two became."""
+    ends = day("2026-11-04")
+    starts = [day("2026-11-01"), day("2026-11-02"), day("2026-11-03")]
+    chains = [(full(at, n), window(at, ends - at)) for n, at in enumerate(starts, start=1)]
+    (unit,) = gather([*(piece for one in chains for piece in one), window(ends)]).units
+    assert (unit.windows, unit.start, unit.end) == (4, starts[0], ends + DAY)
+
+
+@pytest.mark.parametrize(
+    ("keep", "days"),
+    [
+        (Retention(yearly=2), ["2024-12-31", "2025-01-01", "2025-06-01"]),
+        (Retention(monthly=2), ["2025-04-30", "2025-05-01", "2025-05-20"]),
+        (Retention(weekly=2), ["2025-05-18", "2025-05-19", "2025-05-23"]),
+        (Retention(daily=2), ["2025-05-18T23:59", "2025-05-19T00:00", "2025-05-19T12"]),
+    ],
+    ids=["years", "months", "weeks", "days"],
+)
+def test_the_first_moment_of_a_period_is_no_other_one(keep: Retention, days: list[str]) -> None:
+    """Of two periods the newest of each stays: neither's first moment counts as the one before."""
+    last, first, newest = map(day, days)
+    units = gather(map(full, (last, first, newest))).units
+    decided = {one.unit.end: one.keep for one in decide(units, keep, (), NOW)}
+    assert decided == {last: True, first: False, newest: True}
+
+
 def test_two_full_exports_of_one_moment_are_one_unit() -> None:
     """A snapshot and a base of the same instant carry the same increments."""
     moment = day("2026-11-01")
