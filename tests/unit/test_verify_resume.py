@@ -190,16 +190,24 @@ def test_without_the_rights_the_run_ends(tmp_path: Path) -> None:
         run(store, tmp_path)
 
 
-def test_processes_find_what_one_does(tmp_path: Path) -> None:
-    """On two processes: the same report."""
+@pytest.mark.parametrize(
+    ("level", "crew"),
+    [(Level.ITEMS, Crew(cores=2, threads=2)), (Level.OBJECTS, Crew(cores=2))],
+    ids=["processes", "threads"],
+)
+def test_all_cores_find_what_one_does(tmp_path: Path, level: Level, crew: Crew) -> None:
+    """On two processes, or in two threads where lines are only counted: the same report."""
     objects = archive(80)
+    damaged = next(key for key in objects if key.endswith(".gz"))
+    objects[damaged] = objects[damaged][:-1] + b"x"
     folder = FileObjects(tmp_path / "archive")
     for key, body in objects.items():
         folder.put(key, body)
-    wanted = Wanted(where="here", prefix="", level=Level.ITEMS, state=tmp_path / "state")
+    wanted = Wanted(where="here", prefix="", level=level, state=tmp_path / "state")
     opened = partial(FileObjects, tmp_path / "archive")
-    two = verify_archive(opened, wanted, Crew(cores=2, threads=2), NOW, Heard())
+    two = verify_archive(opened, wanted, crew, NOW, Heard())
     assert two == verify_archive(opened, wanted, HERE, NOW, Heard())
+    assert [one.verdict for one in two.checked] == [Verdict.DAMAGED, Verdict.VERIFIED]
 
 
 class Deadly(FileObjects):
@@ -228,7 +236,10 @@ def test_errors_cross_processes(
     folder = FileObjects(tmp_path / "archive")
     for key, body in archive(3).items():
         folder.put(key, body)
-    wanted = Wanted(where="here", prefix="", level=Level.OBJECTS, state=tmp_path / "state")
+    # Lines are checked in processes, and with a key nothing is read before.
+    wanted = Wanted(
+        where="here", prefix="", level=Level.ITEMS, state=tmp_path / "state", keys={"pk": "S"}
+    )
     opened = partial(Deadly, tmp_path / "archive", how=how)
     with pytest.raises(error, match=said) as caught:
         verify_archive(opened, wanted, Crew(cores=2), NOW, Heard())

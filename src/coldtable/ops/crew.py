@@ -1,15 +1,25 @@
 """Carry readings out on all cores: processes, because line checks are Python, and threads in each
-of them where a store keeps one waiting."""
+of them where a store keeps one waiting. Where lines are only counted and nothing keeps one waiting,
+the threads of one process do: gunzip and MD5 leave Python's lock to the others."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.synchronize import Event
 from threading import Thread
 
@@ -17,6 +27,11 @@ from coldtable.errors import ServiceFailed
 from coldtable.ops.scan import Read, Reading, read_batch
 from coldtable.ports import ObjectStore
 
+# So many threads hardly wait for each other's turns at Python's lock, which the counting of lines
+# takes a seventh of the time; of more cores processes make more.
+_WITHIN = 4
+# So many times as long as counting them does it take to check lines.
+_CHECKED = 10
 # Makes the store anew in each process; can be pickled.
 OpenStore = Callable[[], ObjectStore]
 
@@ -25,16 +40,21 @@ OpenStore = Callable[[], ObjectStore]
 class Crew:
     """How many processes, and how many threads in each. One process is this one.
 
-    ``alone`` is how many bytes one process reads sooner than others have begun.
+    ``alone`` is how many bytes one process reads, counting their lines, sooner than others have
+    begun. ``within`` tells that the cores are kept busy by threads of this process.
     """
 
     cores: int
     threads: int = 1
     alone: int = 0
+    within: bool = False
 
-    def for_size(self, size: int) -> Crew:
-        """The crew for so many bytes."""
-        return replace(self, cores=1) if size <= self.alone else self
+    def for_size(self, size: int, *, checked: bool = False) -> Crew:
+        """The crew for so many bytes, whose lines are only counted, or each of them checked."""
+        if not checked and self.threads == 1 and 1 < self.cores <= _WITHIN:
+            return replace(self, within=True)
+        alone = self.alone // _CHECKED if checked else self.alone
+        return replace(self, cores=1) if size <= alone else self
 
     def read(
         self, open_store: OpenStore, batches: Iterable[Sequence[Reading]]
@@ -45,12 +65,15 @@ class Crew:
             for batch in batches:
                 yield read_batch(store, batch, threads=self.threads)
             return
+        if self.within:
+            yield from _with_threads(self.cores, open_store(), batches)
+            return
         # Not a fork: this process has threads, of the SDK and others.
         context = multiprocessing.get_context("spawn")
         stop = context.Event()
         pool = ProcessPoolExecutor(self.cores, context, _begin, (open_store, self.threads, stop))
         try:
-            yield from _in_flight(pool, batches, 2 * self.cores)
+            yield from _in_flight(pool, _carry_out, batches, 2 * self.cores)
         except BrokenProcessPool:
             raise ServiceFailed(
                 "A process that read data files was ended from outside",
@@ -69,12 +92,27 @@ def cores_here() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _with_threads(
+    threads: int, store: ObjectStore, batches: Iterable[Sequence[Reading]]
+) -> Iterator[list[Read]]:
+    stop, pool = threading.Event(), ThreadPoolExecutor(threads)
+    try:
+        yield from _in_flight(pool, partial(read_batch, store, stop=stop), batches, 2 * threads)
+    finally:
+        # Also after an error or a Ctrl-C: what is being read ends with its next piece.
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
 def _in_flight(
-    pool: ProcessPoolExecutor, batches: Iterable[Sequence[Reading]], most: int
+    pool: Executor,
+    carry_out: Callable[[Sequence[Reading]], list[Read]],
+    batches: Iterable[Sequence[Reading]],
+    most: int,
 ) -> Iterator[list[Read]]:
     running: set[Future[list[Read]]] = set()
     for batch in batches:
-        running.add(pool.submit(_carry_out, batch))
+        running.add(pool.submit(carry_out, batch))
         if len(running) >= most:
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in ended)
