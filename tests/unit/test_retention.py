@@ -338,6 +338,15 @@ def test_the_first_moment_of_a_period_is_no_other_one(keep: Retention, days: lis
     assert decided == {last: True, first: False, newest: True}
 
 
+def test_a_chain_that_ends_as_a_period_begins_stands_for_the_one_before() -> None:
+    """Its end is the next month's first moment; what it is kept for is the month that it ends."""
+    units = gather([*chain(day("2025-04-20T00"), 11), full(day("2025-05-20"))]).units
+    assert units[0].end == day("2025-05-01T00")
+    older, newest = decide(units, Retention(monthly=2), (), NOW)
+    assert (older.reasons, older.keep) == (("monthly 2025-04",), True)
+    assert "monthly 2025-05" in newest.reasons
+
+
 def test_two_full_exports_of_one_moment_are_one_unit() -> None:
     """A snapshot and a base of the same instant carry the same increments."""
     moment = day("2026-11-01")
