@@ -133,6 +133,16 @@ CASES = [
         says="keep 10-20T03 10-21T03 damaged: the only copy of 2026-10-20T03:00:00Z to 2026-10-21T03:00:00Z; nothing covers it",
     ),
     Case(
+        name="what no rule would keep stays, too, if something older does",
+        kept=NOVEMBER,
+        loose=[window(day("2025-06-01")), window(day("2026-03-01"))],
+        keep=Retention(yearly=2),
+        says="""
+        keep 06-01T03 06-02T03 no full export that is here leads to it
+        keep 03-01T03 03-02T03 no full export that is here leads to it
+        """,
+    ),
+    Case(
         name="what no rule would keep goes, if nothing that is as old stays for another reason",
         kept=[*OCTOBER, *NOVEMBER],
         damaged=[damaged(window(day("2026-09-20"))), damaged(window(day("2026-08-20")))],
