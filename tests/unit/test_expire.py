@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from datetime import datetime, timedelta
 from threading import RLock
+from typing import Any
 
 import pytest
 
@@ -117,6 +119,30 @@ def test_what_goes_and_what_a_tick_makes_of_it(six: Night) -> None:
     assert night.ledger().gaps == frozenset()
     assert night.subjects == told
     assert night.aws.paid_twice() == []
+
+
+def test_what_is_noted_of_what_went(six: Night) -> None:
+    """Two records each, of what was decided and of what was done: what the export was, by the same
+    words as the record that proved it, and why it went."""
+    night = twin(six)
+    carry_out(night)
+    by_export: dict[str, dict[str, dict[str, Any]]] = {}
+    kinds = {"verified", "expired", "removed"}
+    for key in night.aws.bucket.keys("coldtable/v1/"):
+        if kinds & set(key.rpartition("/")[2].split(".")):
+            record = json.loads(b"".join(night.aws.bucket.read(key)))
+            by_export.setdefault(record["exportArn"], {})[record["kind"]] = record
+    gone = {one: told for one, told in by_export.items() if len(told) > 1}
+    assert len(gone) > 4
+    same = ("table", "slot", "attempt", "exportArn", "items", "files", "bytes")
+    for told in gone.values():
+        proven, expired, removed = (told[kind] for kind in ("verified", "expired", "removed"))
+        for field in same:
+            assert proven[field] == expired[field] == removed[field], field
+        assert proven["request"]["span"] == expired["span"] == removed["span"]
+        assert proven["manifestFilesKey"] == f"{removed['folder']}/manifest-files.json"
+        assert expired["reason"] == "no retention rule keeps it"
+        assert expired["reason"] == removed["reason"]
 
 
 def test_a_chain_taken_out_of_the_middle_is_no_gap(six: Night) -> None:
