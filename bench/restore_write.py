@@ -9,7 +9,8 @@ dynamodump, if it is installed somewhere (it pins another boto3, so it needs a p
     python -m venv /some/where && /some/where/bin/pip install dynamodump
     python bench/restore_write.py [seconds] [/some/where/bin/dynamodump]
 
-Read the ratios; the absolutes are this machine's.
+AWS answers later, and then more requests are out at a time, in threads: "after 5 ms" is ours
+against a server that answers so. Read the ratios; the absolutes are this machine's.
 """
 
 from __future__ import annotations
@@ -199,12 +200,15 @@ def rate(way: Callable[[], int]) -> float:
     return count / (time.process_time() - began)
 
 
-def compare(folder: Path, corpus: str, url: str, program: str | None, seconds: float) -> None:
+def compare(
+    folder: Path, corpus: str, url: str, late: str, program: str | None, seconds: float
+) -> None:
     files = write_files(folder, corpus)
     lines = list(read_items(files[0], FileObjects(folder)))
     fewer = (lines * (SIZES[corpus][1] // len(lines) + 1))[: SIZES[corpus][1]]
     ways: dict[str, Callable[[], float]] = {
         "coldtable": lambda: rate(lambda: ours(folder, files, url)),
+        "after 5 ms": lambda: rate(lambda: ours(folder, files, late)),
         "batch_writer": lambda: rate(lambda: batch_writer(fewer, url)),
         "boto3 client": lambda: rate(lambda: client(fewer, url)),
     }
@@ -244,6 +248,9 @@ _DESCRIBED = _answer({"Table": {"TableStatus": "ACTIVE"}})
 
 
 class _Null(asyncio.Protocol):
+    def __init__(self, delay: float) -> None:
+        self._delay = delay
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
@@ -268,20 +275,25 @@ class _Null(asyncio.Protocol):
                 return
             del self._data[: self._wanted]
             self._wanted = 0
-            self._transport.write(self._answer)
+            if self._delay:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._delay, self._transport.write, self._answer)
+            else:
+                self._transport.write(self._answer)
 
 
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Null, "127.0.0.1", 0)
+async def _serve(delay: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Null(delay), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """The server as a process of its own, so that its work is not ours."""
+def serving(delay: float = 0.0) -> Iterator[str]:
+    """The server as a process of its own, so that its work is not ours; ``delay`` in seconds."""
     process = subprocess.Popen(
-        [sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--serve", str(delay)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     try:
@@ -292,16 +304,16 @@ def serving() -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> None:
-    if arguments == ["--serve"]:
-        asyncio.run(_serve())
+    if arguments[:1] == ["--serve"]:
+        asyncio.run(_serve(float(arguments[1])))
         return
     seconds = float(arguments[0]) if arguments else 10.0
     program = arguments[1] if arguments[1:] else None
     os.environ.pop("HTTP_PROXY", None)
     print(f"{'corpus':<7} {'item':>6}        {'way':<13} {'of client CPU':>17}  {'ours is':>6}")
-    with serving() as url, tempfile.TemporaryDirectory() as folder:
+    with serving() as url, serving(0.005) as late, tempfile.TemporaryDirectory() as folder:
         for corpus in SIZES:
-            compare(Path(folder), corpus, url, program, seconds)
+            compare(Path(folder), corpus, url, late, program, seconds)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from random import Random
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
@@ -94,6 +94,20 @@ def test_every_line_arrives() -> None:
     assert work.whole
     assert work.sender.tally.written == 362
     assert work.tables.writes == 0 + 1 + 1 + 2 + 5 + 0 + 1 + 2 + 2 + 2 + 2
+
+
+def test_requests_that_wait_are_joined_by_others() -> None:
+    """A table that answers only two requests together gets two: who waits for it is not alone."""
+    work, both = Work(100), Barrier(2, timeout=30)
+    put_all = work.tables.put_all
+
+    def meet(table: str, items: Sequence[bytes]) -> Any:
+        both.wait()
+        return put_all(table, items)
+
+    work.tables.put_all = meet  # type: ignore[method-assign]
+    work.load()
+    assert work.whole
 
 
 def test_batches_are_bounded_by_bytes() -> None:

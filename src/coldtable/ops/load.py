@@ -1,4 +1,5 @@
-"""Write the items of many files into a table: several files and several threads at a time.
+"""Write the items of many files into a table: several files and several threads at a time, as many
+as the table's answers take time.
 
 Batches come from a few files in turn, because a file holds one range of key hashes [DOC-OUT] and
 would heat one partition of the table alone. Up to where each file is written is kept, and saved
@@ -19,6 +20,7 @@ from coldtable.core.manifest import DataFile
 from coldtable.errors import DamagedError
 from coldtable.ops.raw import LineBroken, raw_items
 from coldtable.ops.send import Batch, Sender, Stopped, stopping
+from coldtable.ops.width import Width
 from coldtable.ports_restore import BATCH_PUTS
 
 # A request may have 16 MB [MODEL]; JSON is longer than what AWS counts, and an item alone may
@@ -51,19 +53,25 @@ def load(
 ) -> None:
     """Write every line of ``files`` that is not in ``reached`` yet; ``read`` gives a file's lines.
 
-    ``save`` is called with what is certain to be written, every few seconds, at the end, and when
-    the load fails or is interrupted; ``tell`` more often. ``stop`` is what the sender's pauses
-    look at. Raises what reading or writing raised first.
+    Up to ``threads`` requests are out at a time. ``save`` is called with what is certain to be
+    written, every few seconds, at the end, and when the load fails or is interrupted; ``tell`` more
+    often. ``stop`` is what the sender's pauses look at. Raises what reading or writing raised
+    first.
     """
     marks = _Marks(reached)
     source = _Source(files, read, marks, stop)
+    width = Width(threads)
     saved = time.monotonic()
     try:
         with ThreadPoolExecutor(threads) as pool, stopping(stop):
-            work = [pool.submit(_write, source, sender, marks, stop) for _ in range(threads)]
+            work = [
+                pool.submit(_write, source, sender, marks, stop, width, number)
+                for number in range(threads)
+            ]
             while wait(work, timeout=_LOOK_UP, return_when=FIRST_EXCEPTION).not_done:
                 if any(one.done() and one.exception() for one in work):
                     break
+                width.look()
                 tell()
                 if time.monotonic() - saved > _SAVE_EVERY:
                     save(marks.reached())
@@ -74,19 +82,24 @@ def load(
         one.result()
 
 
-def _write(source: _Source, sender: Sender, marks: _Marks, stop: Event) -> None:
+def _write(
+    source: _Source, sender: Sender, marks: _Marks, stop: Event, width: Width, number: int
+) -> None:
     """One thread's work: batch after batch. The first that fails stops the others."""
     well = False
     try:
+        width.wait(number, stop)
         while batch := source.take():
             sender.send(batch)
             marks.written(batch)
+            width.wait(number, stop)
         well = True
     except Stopped:
         well = True
     finally:
         if not well:
             stop.set()
+        width.end()
 
 
 class _Marks:
