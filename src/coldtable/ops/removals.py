@@ -88,9 +88,9 @@ def locate_damaged(shelf: Shelf, store: ObjectStore, piece: Piece) -> Removal:
     export_id = attempt.export_id or ""
     folder = "/".join(filter(None, [request.prefix.rstrip("/"), ROOT, export_id]))
     sizes = {entry.key: entry.size for entry in store.entries(f"{folder}/")}
-    if next_to := beside(store, folder, export_id):
+    if beside(store, folder, export_id):
         data = f"{folder.rpartition('/')[0]}/data/"
-        sizes |= {e.key: e.size for e in store.entries(data) if e.key in set(next_to)}
+        sizes |= {entry.key: entry.size for entry in store.entries(data)}
     return Removal(
         piece=piece,
         table_arn=request.table.arn,
