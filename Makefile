@@ -17,6 +17,9 @@ LAMBDA_PYTHON ?= $(shell for p in python3.13 $$(ls -d $$HOME/.pyenv/versions/3.1
 LAMBDA_VENV := .venv-3.13
 LAMBDA_READY := $(LAMBDA_VENV)/.ready
 
+# What the benchmarks compare with and cannot share an environment.
+PEERS := .venv-peers
+
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .PHONY: demo test test-large test-lambda-python lint bench setup lock clean
@@ -35,18 +38,23 @@ lint: $(READY)
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/cfn-lint src/coldtable/infra/*.yaml
 
-bench: $(READY)
+bench: $(READY) $(PEERS)/.ready
 	$(BIN)/python bench/lambda.py
 	$(BIN)/python bench/journal.py
 	$(BIN)/python bench/exports.py
 	$(BIN)/python bench/catalog.py
 	PYTHONPATH=. $(BIN)/python bench/tick.py
 	$(BIN)/python bench/verify.py
-	$(BIN)/python bench/restore_write.py
+	$(BIN)/python bench/restore_write.py 10 $(PEERS)/bin/dynamodump
 	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints-bench.txt
 	PYTHONPATH=. $(BIN)/python bench/restore_fold.py
 
 setup: $(READY)
+
+$(PEERS)/.ready: constraints-peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints-peers.txt
+	@touch $@
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "coldtable needs Python 3.11 or newer; use: make PYTHON=python3.12 ..."'
@@ -80,6 +88,8 @@ lock:
 		--extra archive --extra local --group dev pyproject.toml -o constraints.txt
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
 		--group bench -o constraints-bench.txt
+	uv pip compile --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--group peers -o constraints-peers.txt
 
 clean:
-	rm -rf $(VENV) $(LAMBDA_VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LAMBDA_VENV) $(PEERS) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

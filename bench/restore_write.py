@@ -4,9 +4,8 @@ The same data files are written to a server on loopback that answers at once and
 that only the client is measured. Ours is the whole way from the gzip file on a disk, its checksum
 and its lines to acknowledged requests; the others get the same lines: boto3's ``batch_writer``, as
 most scripts use it; boto3's client with DynamoDB's JSON, as the more careful ones do; and
-dynamodump, if it is installed somewhere (it pins another boto3, so it needs a place of its own):
+dynamodump, which pins another boto3 and so needs a place of its own (``make bench`` makes it):
 
-    python -m venv /some/where && /some/where/bin/pip install dynamodump
     python bench/restore_write.py [seconds] [/some/where/bin/dynamodump]
 
 AWS answers later, and then more requests are out at a time, in threads: "after 5 ms" is ours
@@ -308,7 +307,8 @@ def main(arguments: list[str]) -> None:
         asyncio.run(_serve(float(arguments[1])))
         return
     seconds = float(arguments[0]) if arguments else 10.0
-    program = arguments[1] if arguments[1:] else None
+    # Its own folder is another one.
+    program = str(Path(arguments[1]).absolute()) if arguments[1:] else None
     os.environ.pop("HTTP_PROXY", None)
     print(f"{'corpus':<7} {'item':>6}        {'way':<13} {'of client CPU':>17}  {'ours is':>6}")
     with serving() as url, serving(0.005) as late, tempfile.TemporaryDirectory() as folder:
