@@ -23,12 +23,12 @@ from coldtable.aws.parameters import SsmParameters
 from coldtable.core.configuration import VERIFY_DAYS, parse_configuration
 from coldtable.core.metrics import SLICE, metric_lines
 from coldtable.core.policy import destinations
-from coldtable.core.rotation import Turn
+from coldtable.core.rotation import Turn, due_at
 from coldtable.core.settings import parse_path
-from coldtable.errors import ColdtableError, ParameterInvalid, ParameterMissing, Untold
-from coldtable.model_policy import Configuration
+from coldtable.errors import ColdtableError
 from coldtable.ops.pace import watch_of
-from coldtable.ops.rotate import TurnReport, World, rotate
+from coldtable.ops.rotate import TurnReport, rotate
+from coldtable.ops.turn import World, days_of, unheard, whereabouts
 from coldtable.ports import ParameterStore
 
 SCHEMA = "coldtable.verify-turn/1"
@@ -78,7 +78,8 @@ def respond(
         path = parse_path(path)
         configuration = parse_configuration(path, parameters.read(path))
         there = world()
-        turn = Turn(moment=_due(event, there.now()), days=_days(configuration))
+        days = days_of(configuration.verify_days, path, VERIFY_DAYS, "--verify-days")
+        turn = Turn(moment=due_at(event, there.now()), days=days)
     except ColdtableError as error:
         log.error(error.message, extra={"code": error.code, "hint": error.hint})
         if by_schedule:
@@ -95,29 +96,6 @@ def respond(
         raise problem
     body = {"schema": SCHEMA, **body, "problem": problem and problem.told}
     return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
-
-
-def _due(event: dict[str, Any], now: datetime) -> datetime:
-    """The event's ``scheduledTime`` as EventBridge Scheduler writes it; now, if it has none."""
-    text = str(event.get("scheduledTime", now.isoformat()))
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ParameterInvalid(
-            f"The event's scheduledTime {text!r} is not a time",
-            hint="By hand, write it like 2026-11-01T04:00:00Z",
-        ) from None
-
-
-def _days(configuration: Configuration) -> int:
-    if configuration.verify_days is None:
-        raise ParameterMissing(
-            f"The parameter {configuration.path}/{VERIFY_DAYS} does not exist, so nothing says "
-            "within how many days everything is to be read",
-            hint="Create it, or deploy again: with --verify-days, or without to remove this "
-            "function",
-        )
-    return configuration.verify_days
 
 
 def _body(report: TurnReport) -> dict[str, Any]:
@@ -145,33 +123,22 @@ def _body(report: TurnReport) -> dict[str, Any]:
 
 
 def _problem(report: TurnReport) -> ColdtableError | None:
-    """What nobody would hear of otherwise, in one error."""
-    lines = list(report.problems)
-    if not lines:
-        return None
     errors = [*report.errors, *(table.error for table in report.tables)]
-    return Untold(
-        "Not everything that was due could be verified, noted or told: " + "; ".join(lines),
-        hint="\n".join(dict.fromkeys(error.hint for error in errors if error and error.hint)),
-    )
+    what = "Not everything that was due could be verified, noted or told"
+    return unheard(what, report.problems, errors)
 
 
 def _world(context: object) -> World:
     topic = os.environ.get(TOPIC_VARIABLE, "")
-    arn = str(getattr(context, "invoked_function_arn", "")).split(":")
-    if not topic or len(arn) < 5:
-        raise ParameterInvalid(
-            f"The function's environment has no {TOPIC_VARIABLE}, or it was called without its ARN",
-            hint="Deploy again: the stack sets it",
-        )
+    partition, region, account = whereabouts(context, topic, TOPIC_VARIABLE)
     return World(
         objects=_CLIENTS.objects,
         notifier=SnsNotifier(_CLIENTS.client("sns"), topic),
         watch=watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS),
         now=lambda: datetime.now(UTC),
-        partition=arn[1],
-        region=arn[3],
-        account=arn[4],
+        partition=partition,
+        region=region,
+        account=account,
     )
 
 

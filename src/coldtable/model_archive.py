@@ -209,13 +209,15 @@ class Hold:
 
 
 class IncidentKind(StrEnum):
-    """What people are told about: trouble that can be mended, history that is lost, and exports
-    whose bytes are not what they were. The last one is told by whoever verifies, not by the tick.
+    """What people are told about: trouble that can be mended, history that is lost, exports whose
+    bytes are not what they were, and drills that failed or cannot be done. The last two are told by
+    whoever verifies and whoever drills, not by the tick.
     """
 
     TROUBLE = "trouble"
     LOSS = "loss"
     DAMAGE = "damage"
+    DRILL = "drill"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +237,7 @@ class Trouble:
 class Incident:
     """What was noted: told once when it begins, and once when it is over.
 
-    ``name`` is a number for a trouble or damage, and the start of the gap for a loss.
+    ``name`` is the start of the gap for a loss, and a number for anything else.
     """
 
     kind: IncidentKind

@@ -99,7 +99,8 @@ class Value:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """Everything below the parameter path, checked. ``verify_days`` says within how many days the
-    stack reads every byte again; ``None`` for never.
+    stack reads every byte again, ``drill_days`` after how many it drills a table again; ``None``
+    for never.
 
     ``defaults`` and each of ``tables`` (by table name) map a field of the policy's JSON to its
     value; ``policy_for`` in ``core.policy`` makes a ``Policy`` of them.
@@ -113,4 +114,5 @@ class Configuration:
     scheduled: tuple[str, ...] = ()
     heartbeat_url: str | None = None
     verify_days: int | None = None
+    drill_days: int | None = None
     attempts: int = 3

@@ -1,6 +1,6 @@
 """The nouns of restoring: a table's definition, and what is known of one that is written to.
 
-Not for the Lambda, which pays for every class at its cold start.
+For no Lambda but the one that drills: each pays for every class at its cold start.
 """
 
 from __future__ import annotations

@@ -75,6 +75,7 @@ class Wish:
     heartbeat_url: str | None = None
     bucket_rules: BucketRules = BucketRules()
     verify_days: int = 0
+    drill_days: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

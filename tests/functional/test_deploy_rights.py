@@ -192,7 +192,8 @@ def test_documented_policy_is_enough_and_no_more(
     name = new_table(pitr=False)
     wish = (
         *("deploy", "--table", name, "--table", "none-like-*", "--tagged", "--enable-pitr"),
-        *("--glacier-ir-after", "30", "--object-lock", "governance:1", "--verify-days", "30"),
+        *("--glacier-ir-after", "30", "--object-lock", "governance:1"),
+        *("--verify-days", "30", "--drill-days", "30"),
     )
     caplog.set_level("DEBUG", "botocore.endpoint")
     caplog.clear()

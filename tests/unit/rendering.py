@@ -22,11 +22,11 @@ GIVEN = {
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+class Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML with CloudFormation's short forms: ``!Ref x`` is ``{"Ref": "x"}``."""
 
 
-def _short_form(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+def _short_form(loader: Loader, name: str, node: yaml.Node) -> dict[str, Any]:
     if isinstance(node, yaml.ScalarNode):
         value: Any = loader.construct_scalar(node)
         if name == "GetAtt":
@@ -36,7 +36,7 @@ def _short_form(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
     return {name if name in ("Ref", "Condition") else f"Fn::{name}": value}
 
 
-_Loader.add_multi_constructor("!", _short_form)
+Loader.add_multi_constructor("!", _short_form)
 
 
 class Rendered:
@@ -46,7 +46,7 @@ class Rendered:
     """
 
     def __init__(self, **given: str) -> None:
-        self.body = yaml.load(template_text(), _Loader)  # noqa: S506  a SafeLoader
+        self.body = yaml.load(template_text(), Loader)  # noqa: S506  a SafeLoader
         self._names: dict[str, Any] = {
             "AWS::Partition": "aws",
             "AWS::Region": REGION,

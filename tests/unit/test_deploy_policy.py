@@ -129,6 +129,7 @@ def test_pitr_of_what_a_glob_means(cloud: FakeCloud, run: Deploy) -> None:
         ({"tick": "cron(0 * * * ? *)"}, UsageError, "--tick 'cron(0 * * * ? *)'"),
         ({"verify_days": -1}, UsageError, "--verify-days must be 0 (never) to 3650"),
         ({"verify_days": 3651}, UsageError, "--verify-days must be 0 (never) to 3650"),
+        ({"drill_days": 3651}, UsageError, "--drill-days must be 0 (never) to 3650"),
         ({"heartbeat_url": "http://x/secret"}, UsageError, "--heartbeat-url is not an address"),
         ({"tables": (), "continuous": True}, UsageError, "No table is named"),
         (
@@ -174,6 +175,7 @@ def test_the_policy_s_bucket_and_key_are_the_stack_s(cloud: FakeCloud, run: Depl
         {"policy": "{}"},
         {"heartbeat_url": "https://monitor.example/x"},
         {"verify_days": 30},
+        {"drill_days": 30},
         {"tables": ("app-*",)},
     ],
 )
@@ -195,12 +197,13 @@ def test_existing_policies_make_the_roles(cloud: FakeCloud, run: Deploy) -> None
         "/x/POLICY": '{"mode": "continuous", "tables": ["app-*"], "tagged": true}',
         "/x/policies/users": '{"mode": "continuous"}',
         "/x/VERIFY_DAYS": "20",
+        "/x/DRILL_DAYS": "90",
     }
     before = dict(cloud.settings)
     run(tables=(), existing_parameters=True, parameter_path="/x")
     assert given(cloud)["PatternArns"] == f"{ARN}app-*,{ARN}users"
     assert (given(cloud)["Tagged"], given(cloud)["Policy"]) == ("true", "")
-    assert given(cloud)["VerifyDays"] == "20"
+    assert (given(cloud)["VerifyDays"], given(cloud)["DrillDays"]) == ("20", "90")
     assert cloud.settings == before
 
 
@@ -241,13 +244,15 @@ def test_too_many_names_for_the_policy(run: Deploy) -> None:
         ("days", f"parameters below {PATH}"),
         ("verifying", "schedule of verifying: DISABLED"),
         ("verifier", "function coldtable-verify: Active, other code"),
+        ("drill days", f"parameters below {PATH}"),
+        ("drilling", "schedule of drills: DISABLED"),
     ],
 )
 def test_what_is_off_afterwards_is_found(
     cloud: FakeCloud, run: Deploy, broken: str, words: str
 ) -> None:
     """A tick that is disabled, not heard of, of other code or of another policy is told."""
-    run(continuous=True, verify_days=30)
+    run(continuous=True, verify_days=30, drill_days=30)
     match broken:
         case "schedule":
             off = ScheduleState(state="DISABLED", expression="rate(15 minutes)", timezone="UTC")
@@ -265,11 +270,16 @@ def test_what_is_off_afterwards_is_found(
         case "verifying":
             off = ScheduleState(state="DISABLED", expression="rate(1 hour)", timezone="UTC")
             cloud.schedules["coldtable", "coldtable-verify"] = off
+        case "drill days":
+            del cloud.settings[f"{PATH}/DRILL_DAYS"]
+        case "drilling":
+            off = ScheduleState(state="DISABLED", expression="rate(1 hour)", timezone="UTC")
+            cloud.schedules["coldtable", "coldtable-drill"] = off
         case _:
             there = cloud.functions["coldtable-verify"]
             cloud.functions["coldtable-verify"] = replace(there, sha256="0")
     with pytest.raises(CheckFailed) as caught:
-        run(continuous=True, verify_days=30)
+        run(continuous=True, verify_days=30, drill_days=30)
     assert words in caught.value.message
 
 
@@ -279,17 +289,27 @@ def test_the_heartbeat_is_written(cloud: FakeCloud, run: Deploy) -> None:
     assert cloud.settings[f"{PATH}/HEARTBEAT_URL"] == "https://monitor.example/x"
 
 
-def test_verifying_is_looked_at_and_taken_away_again(cloud: FakeCloud, run: Deploy) -> None:
-    """With --verify-days the function, its schedule and its alarms are looked at, too; without it
-    the stack has none of them, also where it had."""
-    report = run(verify_days=30)
-    assert cloud.settings[f"{PATH}/VERIFY_DAYS"] == "30"
+@pytest.mark.parametrize(
+    ("option", "parameter", "word", "doing"),
+    [
+        ("verify_days", "VerifyDays", "verify", "verifying"),
+        ("drill_days", "DrillDays", "drill", "drills"),
+    ],
+)
+def test_what_runs_each_hour_is_looked_at_and_taken_away_again(
+    cloud: FakeCloud, run: Deploy, option: str, parameter: str, word: str, doing: str
+) -> None:
+    """With --verify-days or --drill-days the function, its schedule and its alarms are looked at,
+    too; without it the stack has none of them, also where it had."""
+    report = run(**{option: 30})
+    assert cloud.settings[f"{PATH}/{option.upper()}"] == "30"
     looked = {finding.subject for finding in report.findings}
     assert {
-        "function coldtable-verify",
-        "schedule of verifying",
-        "alarm coldtable-verify-behind",
-        "alarm coldtable-verify-errors",
+        f"function coldtable-{word}",
+        f"schedule of {doing}",
+        f"alarm coldtable-{word}-behind",
+        f"alarm coldtable-{word}-errors",
     } <= looked
     assert run().outcome == "updated"
-    assert given(cloud)["VerifyDays"] == "0"
+    assert given(cloud)[parameter] == "0"
+    assert f"{PATH}/{option.upper()}" not in cloud.settings

@@ -27,7 +27,7 @@ from coldtable.local.emf import points
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.history import History
 from coldtable.ops.pace import Watch
-from coldtable.ops.rotate import World
+from coldtable.ops.turn import World
 from coldtable.ports import ObjectStore
 from coldtable.testing.fakes import ACCOUNT, REGION, FakeParameters
 from tests.unit.counting import CountingObjects

@@ -15,6 +15,7 @@ from coldtable.core.iam import (
     Document,
     Reach,
     bucket_policy,
+    drill_policy,
     export_policy,
     key_policy,
     tick_policy,
@@ -73,11 +74,12 @@ def reach(**more: Any) -> Reach:
 )
 def test_functions_policies_are_the_template_s(given: dict[str, str], more: Any) -> None:
     """The printed policies of the functions' roles are those that the template gives them."""
-    rendered = Rendered(**given, VerifyDays="30")
+    rendered = Rendered(**given, VerifyDays="30", DrillDays="30")
     for name, printed, log in (
         ("ExportRole", export_policy, "<LogGroup.Arn>"),
         ("TickRole", tick_policy, "<TickLogGroup.Arn>"),
         ("VerifyRole", verify_policy, "<VerifyLogGroup.Arn>"),
+        ("DrillRole", drill_policy, "<DrillLogGroup.Arn>"),
     ):
         (inline,) = rendered.properties(name)["Policies"]
         assert sets(printed(reach(log=log, **more))) == sets(inline["PolicyDocument"])

@@ -84,6 +84,7 @@ def test_every_field() -> None:
         },
         HEARTBEAT_URL=" https://example.com/ping/x ",
         VERIFY_DAYS=" 30 ",
+        DRILL_DAYS="90",
     )
     assert kept(found, "app-users") == Policy(
         mode=Mode.CONTINUOUS,
@@ -98,7 +99,7 @@ def test_every_field() -> None:
         attempts=5,
     )
     assert found.heartbeat_url == "https://example.com/ping/x"
-    assert found.verify_days == 30
+    assert (found.verify_days, found.drill_days) == (30, 90)
     assert found.attempts == 5
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coldtable.aws.objects import S3Objects
 from coldtable.aws.session import AwsSession
 from coldtable.model import Destination
+
+if TYPE_CHECKING:
+    from coldtable.aws.wire import Wire
 
 
 class Clients:
@@ -26,6 +29,14 @@ class Clients:
     def objects(self, to: Destination) -> S3Objects:
         """A bucket. Another region's needs no client of its own: the SDK follows S3's redirects."""
         return S3Objects(self.client("s3"), to.bucket, owner=to.owner)
+
+    @cached_property
+    def wire(self) -> Wire:
+        """Requests to DynamoDB that the SDK does not make."""
+        # Only the function that drills has need of it.
+        from coldtable.aws.wire import Wire
+
+        return Wire(self._session.signer("dynamodb"))
 
     @cached_property
     def _session(self) -> AwsSession:

@@ -12,6 +12,7 @@ from cyclopts import App, Parameter
 
 from coldtable.cli.context import Context, print_table
 from coldtable.core.configuration import (
+    DRILL_DAYS,
     HEARTBEAT,
     POLICIES,
     POLICY,
@@ -188,6 +189,7 @@ def _of_all(found: Configuration) -> dict[str, Value]:
         "tagged": Value(value=selection.tagged, origin=f"{path}/{POLICY}"),
         "heartbeat": Value(value=_host(found.heartbeat_url), origin=f"{path}/{HEARTBEAT}"),
         "verify_days": Value(value=found.verify_days, origin=f"{path}/{VERIFY_DAYS}"),
+        "drill_days": Value(value=found.drill_days, origin=f"{path}/{DRILL_DAYS}"),
     }
     said = {
         name: line if line.value else Value(value=line.value, origin=DEFAULT)

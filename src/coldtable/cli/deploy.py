@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from coldtable.cli.context import Context, print_table
 from coldtable.core.bucket_rules import parse_lock
 from coldtable.core.prefix import DEFAULT_TEMPLATE
+from coldtable.core.template_text import compact
 from coldtable.errors import UsageError
 from coldtable.model_stack import BucketRules, DeployReport, Wish
 from coldtable.ops.code import build_zip
@@ -34,6 +35,7 @@ def deploy(
     schedule: str = "cron(0 4 * * ? *)",
     tick: str = "rate(15 minutes)",
     verify_days: int = 0,
+    drill_days: int = 0,
     timezone: str | None = None,
     at: str | None = None,
     day: int | None = None,
@@ -71,7 +73,7 @@ def deploy(
 
     `coldtable deploy --table orders --glacier-ir-after 30 --remove-versions-after 90`
 
-    `coldtable deploy --table orders --continuous --verify-days 30`
+    `coldtable deploy --table orders --continuous --verify-days 30 --drill-days 30`
 
     Exit codes: 0; 1 if the stack could not be made, or does not work; 2 if an option is wrong; 10
     if a setting is; 11 without the rights; 12 if there is no such table or bucket; 13 if the stack
@@ -101,6 +103,10 @@ def deploy(
     verify_days
         Read every byte of the archive again within so many days, in a function of its own. 0, the
         default, is never, and takes that function away: reading costs, docs/how-to/verify.md.
+    drill_days
+        Restore each table again after so many days (30: monthly) to one that is compared and thrown
+        away, in a function of its own. 0, the default, is never, and takes that function away:
+        importing costs, docs/how-to/drill.md.
     timezone
         The IANA time zone of the schedule and of the moment. Default UTC.
     at
@@ -181,6 +187,7 @@ def deploy(
         policy=_read(policy),
         tick=tick,
         verify_days=verify_days,
+        drill_days=drill_days,
         heartbeat_url=heartbeat_url,
         bucket_rules=BucketRules(
             standard_ia=standard_ia_after,
@@ -227,8 +234,8 @@ def windows(context: Context) -> Windows:
 
 
 def template() -> str:
-    """The CloudFormation template of an installation."""
-    return files("coldtable.infra").joinpath("template.yaml").read_text(encoding="utf-8")
+    """The CloudFormation template of an installation, as short as a request wants it."""
+    return compact(files("coldtable.infra").joinpath("template.yaml").read_text(encoding="utf-8"))
 
 
 def _read(path: Path | None) -> str:

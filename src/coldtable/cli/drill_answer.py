@@ -9,10 +9,10 @@ from typing import Any
 
 from coldtable.cli.context import Context, print_table
 from coldtable.cli.restore_answer import duration, price, size
-from coldtable.core.drill import Drill, RtoBy, outcome, summary
+from coldtable.core.drill import Drill, RtoBy, outcome, remove_command, summary
 from coldtable.core.records import iso_z
 from coldtable.core.request import exact_iso
-from coldtable.ops.drill_plan import DrillPlan, remove_command
+from coldtable.ops.drill_plan import DrillPlan
 from coldtable.ops.drill_run import DrillReport
 
 SCHEMA = "coldtable.drill/1"
@@ -104,7 +104,7 @@ def _report_rows(drill: Drill) -> list[tuple[str, str]]:
     if drill.facts.get("dollars") is not None:
         rows.append(("price", f"about {drill.facts['dollars']:.2f} USD, as planned"))
     if drill.kept:
-        rows.append(("kept", f"{drill.name}. To remove it: {remove_command(drill)}"))
+        rows.append(("kept", f"{drill.name}. To remove it: {remove_command(drill.name)}"))
     return rows + [("note", note) for note in drill.facts.get("notes", ())]
 
 

@@ -202,7 +202,7 @@ def deployer(
 @policy.command(name="lambda")
 def function(
     *,
-    function: Literal["tick", "export", "verify"] = "tick",
+    function: Literal["tick", "export", "verify", "drill"] = "tick",
     table: tuple[str, ...] = (),
     tagged: bool = False,
     bucket: str | None = None,
@@ -229,7 +229,8 @@ def function(
     Parameters
     ----------
     function
-        Whose role: that of the tick, of the nightly export, or of the function that verifies.
+        Whose role: that of the tick, of the nightly export, or of the function that verifies or
+        that drills.
     table
         A table by its name, glob or ARN; repeat it for several. Without any, those of the stack
         and all that the settings name.

@@ -28,10 +28,10 @@ from coldtable.model_policy import Configuration, Mode, Selection, Value
 POLICY = "POLICY"
 POLICIES = "policies/"
 HEARTBEAT = "HEARTBEAT_URL"
-VERIFY_DAYS = "VERIFY_DAYS"
+VERIFY_DAYS, DRILL_DAYS = "VERIFY_DAYS", "DRILL_DAYS"
 
 # Ten years: whoever wants less does not want it.
-MOST_VERIFY_DAYS = 3650
+MOST_DAYS = 3650
 
 _FIELDS_ARE = (
     "docs/configuration.md lists the fields; to check a file before it is uploaded: "
@@ -57,7 +57,10 @@ def parse_configuration(path: str, parameters: Mapping[str, str]) -> Configurati
     scheduled = _scheduled(found, read, selection)
     defaults = _defaults(found, read)
     url = found.read(HEARTBEAT, _parse_url, "") if HEARTBEAT in parameters else None
-    days = found.read(VERIFY_DAYS, _parse_days, 1) if VERIFY_DAYS in parameters else None
+    days = {
+        name: found.read(name, _parse_days, 1) if name in parameters else None
+        for name in (VERIFY_DAYS, DRILL_DAYS)
+    }
     found.raise_problems()
     return Configuration(
         path=path,
@@ -73,7 +76,8 @@ def parse_configuration(path: str, parameters: Mapping[str, str]) -> Configurati
         rule=rule,
         scheduled=scheduled,
         heartbeat_url=url,
-        verify_days=days,
+        verify_days=days[VERIFY_DAYS],
+        drill_days=days[DRILL_DAYS],
         attempts=number(defaults, "failures_before_alert"),
     )
 
@@ -178,10 +182,10 @@ def _parse_url(text: str) -> str:
 
 def _parse_days(text: str) -> int:
     days = text.strip()
-    if not days.isdecimal() or not 1 <= int(days) <= MOST_VERIFY_DAYS:
+    if not days.isdecimal() or not 1 <= int(days) <= MOST_DAYS:
         raise ParameterInvalid(
-            f"{text!r} is not a whole number from 1 to {MOST_VERIFY_DAYS}",
-            hint="It says within how many days every byte is read again; delete it for never",
+            f"{text!r} is not a whole number from 1 to {MOST_DAYS}",
+            hint="It says how often something is done; delete it for never",
         )
     return int(days)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from coldtable.core.incidents import Telling
+from coldtable.core.incidents import Telling, known_tellings, new_telling
 from coldtable.core.records import iso_z
 from coldtable.model import Span, Window
 from coldtable.model_archive import Incident, IncidentKind, Trouble
@@ -28,16 +28,9 @@ def damage_tellings(
     those that are known to be bad now.
     """
     known = [i for i in incidents if i.kind is IncidentKind.DAMAGE]
-    for one in known:
-        if not one.told:
-            yield Telling(kind=one.kind, name=one.name, over=False, noted=True)
-        if one.over and not one.over_told:
-            yield Telling(kind=one.kind, name=one.name, over=True, noted=True)
-        elif not one.over and not set(about[one.name]) & set(bad):
-            yield Telling(kind=one.kind, name=one.name, over=True)
+    yield from known_tellings(known, lambda one: not set(about[one.name]) & set(bad))
     if untold(about, bad):
-        number = max((int(one.name) for one in known), default=0) + 1
-        yield Telling(kind=IncidentKind.DAMAGE, name=f"{number:06}", over=False)
+        yield new_telling(IncidentKind.DAMAGE, known)
 
 
 def untold(about: Mapping[str, Collection[str]], bad: Collection[str]) -> tuple[str, ...]:

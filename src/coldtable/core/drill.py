@@ -154,6 +154,11 @@ def scratch_name(prefix: str, table: str, drill_id: str) -> str:
     return f"{prefix}{table}"[: _LONGEST - len(ending)] + ending
 
 
+def remove_command(name: str) -> str:
+    """How a person removes a drill's table."""
+    return f"aws dynamodb delete-table --table-name {name}"
+
+
 def drills_folder(home: Home | None = None) -> str:
     """The folder of what is known of one table's drills under way; of all tables'."""
     folder = f"{ROOT}/drill/"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from coldtable.core.records import ROOT as RECORDS
-from coldtable.model_policy import TAG, Mode
+from coldtable.model_policy import DRILL_PREFIX, TAG, Mode
 
 Statement = dict[str, Any]
 Document = dict[str, Any]
@@ -189,6 +189,40 @@ def verify_policy(reach: Reach) -> Document:
         allow("TellPeople", "sns:Publish", reach.topic),
         *_work(reach),
         allow("ReportWhatFailed", "sqs:SendMessage", reach.queue),
+    )
+
+
+def drill_policy(reach: Reach) -> Document:
+    """What the drilling function's role may do: to tables of drills, and to no other one."""
+    records = [f"{arn}/{RECORDS}" for arn in reach.bucket_arns]
+    own = ("drill/*", f"restore/{DRILL_PREFIX}*")
+    return policy(
+        allow("ReadTheArchive", _READS, reach.object_arns),
+        allow("WriteTheRecords", "s3:PutObject", [f"{below}/*" for below in records]),
+        allow(
+            "ForgetWhatIsOver",
+            "s3:DeleteObject",
+            [f"{below}/{part}" for below in records for part in own],
+        ),
+        allow("ListTheArchive", _LISTS, reach.bucket_arns),
+        # A table's ARN begins those of the imports that made it.
+        allow(
+            "DrillOnTablesOfItsOwn",
+            "dynamodb:BatchGetItem DeleteTable DescribeImport DescribeTable ImportTable "
+            "ListTagsOfResource TagResource",
+            reach.arn("dynamodb", f"table/{DRILL_PREFIX}*"),
+        ),
+        # These have no resource that they could be narrowed to [POLICY].
+        allow("FindImports", "dynamodb:ListImports", "*"),
+        # ImportTable logs with its caller's rights [DOC-IMP]; GetLogEvents is our own.
+        allow(
+            "LogTheImports",
+            "logs:CreateLogGroup CreateLogStream DescribeLogGroups DescribeLogStreams "
+            "GetLogEvents PutLogEvents PutRetentionPolicy",
+            reach.arn("logs", "log-group:/aws-dynamodb/*"),
+        ),
+        allow("TellPeople", "sns:Publish", reach.topic),
+        *_work(reach),
     )
 
 

@@ -6,7 +6,7 @@ it has, and it is over when none is left. A loss is history that nothing can bri
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -129,7 +129,7 @@ def tellings(
     """
     for incident in incidents:
         kind, name = incident.kind, incident.name
-        if kind is IncidentKind.DAMAGE:
+        if kind in (IncidentKind.DAMAGE, IncidentKind.DRILL):
             continue
         if not incident.told:
             yield Telling(kind=kind, name=name, over=False, noted=True)
@@ -146,6 +146,25 @@ def tellings(
     known = {i.name for i in incidents if i.kind is IncidentKind.LOSS}
     for name in sorted(lost.keys() - known):
         yield Telling(kind=IncidentKind.LOSS, name=name, over=False)
+
+
+def known_tellings(
+    known: Iterable[Incident], is_over: Callable[[Incident], bool]
+) -> Iterator[Telling]:
+    """Of incidents that were noted: what was never told, and what is over now."""
+    for one in known:
+        if not one.told:
+            yield Telling(kind=one.kind, name=one.name, over=False, noted=True)
+        if one.over and not one.over_told:
+            yield Telling(kind=one.kind, name=one.name, over=True, noted=True)
+        elif not one.over and is_over(one):
+            yield Telling(kind=one.kind, name=one.name, over=True)
+
+
+def new_telling(kind: IncidentKind, known: Iterable[Incident]) -> Telling:
+    """One that begins, with the next number."""
+    number = max((int(one.name) for one in known), default=0) + 1
+    return Telling(kind=kind, name=f"{number:06}", over=False)
 
 
 def newest_full(ledger: Ledger) -> datetime | None:

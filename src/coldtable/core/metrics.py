@@ -18,6 +18,8 @@ LAG = "LagSeconds"
 TICK = "Tick"
 # 1 for every run of the verifying function that read all that was due, else 0.
 SLICE = "SliceRead"
+# 1 for every run of the drilling function in which nothing was left or takes long; else 0.
+ON_TIME = "DrillsOnTime"
 
 
 def metric_lines(

@@ -40,7 +40,7 @@ _LOG_NAME = re.compile(
 )
 _BASE_NAME = re.compile(rf"(?P<name>\d{{6}})\.(?:(?P<definition>definition)|{_ATTEMPT})\.json")
 _INCIDENT_NAME = re.compile(
-    r"(?P<kind>trouble|loss|damage)\.(?P<name>[0-9TZ.]+)\.(?P<state>open|told|over|overtold)\.json"
+    r"(?P<kind>trouble|loss|damage|drill)\.(?P<name>[0-9TZ.]+)\.(?P<state>open|told|over|overtold)\.json"
 )
 
 

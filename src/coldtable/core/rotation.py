@@ -10,12 +10,14 @@ of which there are few and which may be large, are spread over all slices.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from coldtable.core.records import Home
 from coldtable.core.verification import Subset
+from coldtable.errors import ParameterInvalid
 
 _HOURS = 24
 
@@ -52,8 +54,20 @@ class Turn:
         return self.moment.astimezone(UTC).toordinal()
 
 
+def due_at(event: Mapping[str, Any], now: datetime) -> datetime:
+    """The event's ``scheduledTime`` as EventBridge Scheduler writes it; now, if it has none."""
+    text = str(event.get("scheduledTime", now.isoformat()))
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ParameterInvalid(
+            f"The event's scheduledTime {text!r} is not a time",
+            hint="By hand, write it like 2026-11-01T04:00:00Z",
+        ) from None
+
+
 def hour_of(home: Home) -> int:
-    """The hour of the day, in UTC, at which a table is verified."""
+    """The hour of the day, in UTC, at which a table has its turn."""
     return _hashed(home) % _HOURS
 
 

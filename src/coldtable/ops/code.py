@@ -17,7 +17,12 @@ from importlib.resources.abc import Traversable
 from coldtable.errors import ColdtableError, NotInstalled
 
 _ROOT = "coldtable"
-_HANDLERS = ("coldtable.handler", "coldtable.handler_tick", "coldtable.handler_verify")
+_HANDLERS = (
+    "coldtable.handler",
+    "coldtable.handler_tick",
+    "coldtable.handler_verify",
+    "coldtable.handler_drill",
+)
 # boto3 is not here: Lambda's runtime has it. tzdata is: the runtime need not have zone files, and
 # the zones that `deploy` checked should be the ones that the function reads.
 _DATA = "tzdata"

@@ -8,6 +8,7 @@ from typing import Any
 
 from coldtable.core.archive import ArchivedExport
 from coldtable.core.definition import definition_of_key, parse_definition
+from coldtable.core.lines import Parse
 from coldtable.core.records import Home, parse_base_name, parse_log_name, parse_record
 from coldtable.errors import ConfigError
 from coldtable.model import Table
@@ -39,12 +40,14 @@ def recorded_definition(
     return parse_definition(key, record["definition"]), key
 
 
-def inferred_key(store: ObjectStore, increments: Sequence[ArchivedExport]) -> KeySchema | None:
+def inferred_key(
+    store: ObjectStore, increments: Sequence[ArchivedExport], ion: Parse
+) -> KeySchema | None:
     """The key schema, where the records of an increment leave no doubt: a key of one attribute.
 
     Of two attributes nothing tells which is the partition key; that is raised as what is missing.
     """
-    types = find_types(store, increments)
+    types = find_types(store, increments, ion)
     if types is None:
         return None
     found = [KeyAttribute(name=name, kind=kind) for name, kind in types.items()]
@@ -59,15 +62,17 @@ def definition_for(
     prefix: str,
     exports: Sequence[ArchivedExport],
     moment: datetime,
+    ion: Parse,
 ) -> tuple[Definition, str]:
-    """The definition to make the table by, and where it is from, in words.
+    """The definition to make the table by, and where it is from, in words; ``ion`` reads a line of
+    an ION export.
 
     Raises ``ConfigError`` that asks for the key where the archive does not tell it.
     """
     if noted := recorded_definition(store, prefix, exports[0].table, moment):
         definition, key = noted
         return definition, f"the record {key}"
-    if inferred := inferred_key(store, exports[1:]):
+    if inferred := inferred_key(store, exports[1:], ion):
         return definition_of_key(inferred), "the keys in the incremental exports"
     raise _unknown("exports carry no definition, and the archive has no record of one")
 

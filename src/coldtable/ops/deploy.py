@@ -111,6 +111,7 @@ def stack_parameters(ground: Ground, code: Code) -> dict[str, str]:
         "ScheduleExpression": wish.schedule,
         "TickExpression": wish.tick,
         "VerifyDays": str(wish.verify_days),
+        "DrillDays": str(wish.drill_days),
         "ParameterPath": wish.parameter_path,
         "ManageParameters": "false" if wish.existing_parameters else "true",
         "ParameterKmsKeyArn": wish.parameter_key or "",

@@ -17,6 +17,7 @@ from coldtable.core.drill import (
     drill_of,
     drill_price,
     drills_folder,
+    remove_command,
 )
 from coldtable.core.evidence import Kind, Noted
 from coldtable.core.pace import Rate
@@ -167,11 +168,6 @@ def last_drill(listed: Iterable[tuple[str, Noted]], until: datetime) -> tuple[st
     return max(drills, key=lambda one: (one[1].at, one[1].number), default=None)
 
 
-def remove_command(drill: Drill) -> str:
-    """How a person removes its table."""
-    return f"aws dynamodb delete-table --table-name {drill.name}"
-
-
 def _chosen(wish: DrillWish, exports: tuple[ArchivedExport, ...]) -> RestorePlan:
     if not wish.full_only:
         return plan_restore(exports, wish.at, allow_gap=wish.allow_gap)
@@ -201,7 +197,7 @@ def _refuse_beside(known: tuple[Drill, ...], tables: Tables) -> None:
             raise Conflict(
                 f"The drill of {iso_z(drill.began)} failed, and its table {drill.name} is "
                 f"still there: {drill.error}",
-                hint=f"Have a look at it, and remove it: {remove_command(drill)}",
+                hint=f"Have a look at it, and remove it: {remove_command(drill.name)}",
             )
 
 

@@ -24,6 +24,7 @@ from coldtable.core.drill import (
     drill_key,
     encode,
     evidence_fields,
+    remove_command,
 )
 from coldtable.core.evidence import Kind
 from coldtable.core.records import Home
@@ -43,7 +44,7 @@ from coldtable.model_restore import TableState
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.compare import compare, difference
 from coldtable.ops.content import Content
-from coldtable.ops.drill_plan import DrillPlan, drills_of, remove_command
+from coldtable.ops.drill_plan import DrillPlan, drills_of
 from coldtable.ops.evidence import note_evidence
 from coldtable.ops.fill import Filled
 from coldtable.ops.restore_plan import TablePlan, Windows
@@ -169,16 +170,17 @@ class Run:
         )
         error.hint = "Nothing is left of it"
         if there:
-            error.hint = f"Its table was kept for a look. To remove it: {remove_command(drill)}"
+            error.hint = (
+                f"Its table was kept for a look. To remove it: {remove_command(drill.name)}"
+            )
         self._error = error
 
     def _check_known(self) -> None:
         """Another run of it may have deleted what this one has compared."""
-        with suppress(NotFound):
-            known = decode(self._key, b"".join(self._windows.scratch.read(self._key)))
-            if known.drill_id == self._drill.drill_id and known.ended is None:
-                return
-        raise Conflict("Another run has ended this drill meanwhile", hint="See: coldtable report")
+        if not is_under_way(self._drill, self._windows):
+            raise Conflict(
+                "Another run has ended this drill meanwhile", hint="See: coldtable report"
+            )
 
     def _throw_away(self) -> None:
         clock, windows = monotonic(), self._windows
@@ -225,6 +227,16 @@ class Run:
         self._windows.scratch.put(self._key, encode(self._drill))
 
 
+def is_under_way(drill: Drill, windows: Windows) -> bool:
+    """Whether that very drill is known, and nobody has ended it."""
+    key = f"{windows.scratch_prefix}{drill_key(drill)}"
+    try:
+        known = decode(key, b"".join(windows.scratch.read(key)))
+    except NotFound:
+        return False
+    return known.drill_id == drill.drill_id and known.ended is None
+
+
 def remove_table(drill: Drill, tables: Tables, pause: Callable[[float], None]) -> None:
     """Delete the drill's table and wait until it is gone; no other one, whatever its name is.
 
@@ -267,7 +279,7 @@ def _bears_tag(
         pause(_PAUSE)
     raise Conflict(
         f"The table {drill.name} has lost the tag {TAG}={drill.drill_id}, and is left as it is",
-        hint=f"To be rid of it: {remove_command(drill)}. Then run the same command again",
+        hint=f"To be rid of it: {remove_command(drill.name)}. Then run the same command again",
     )
 
 
@@ -301,5 +313,9 @@ def _told(drill: Drill) -> ColdtableError | None:
     error = ColdtableError(drill.error)
     error.exit_code = drill.exit_code
     if drill.kept:
-        error.hint = f"Its table was kept for a look. To remove it: {remove_command(drill)}"
+        error.hint = _look(drill)
     return error
+
+
+def _look(drill: Drill) -> str:
+    return f"Its table was kept for a look. To remove it: {remove_command(drill.name)}"

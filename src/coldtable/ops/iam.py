@@ -11,6 +11,7 @@ from coldtable.core.iam import (
     Document,
     Reach,
     bucket_policy,
+    drill_policy,
     export_policy,
     key_policy,
     tick_policy,
@@ -27,9 +28,19 @@ from coldtable.ports import ParameterStore, Stacks
 
 DEFAULT_PATH = "/coldtable/prod"
 # The roles of the template, by what their function is called here.
-ROLES = {"export": "ExportRole", "tick": "TickRole", "verify": "VerifyRole"}
+ROLES = {
+    "export": "ExportRole",
+    "tick": "TickRole",
+    "verify": "VerifyRole",
+    "drill": "DrillRole",
+}
 _BY_TAG = "tables by their tag"
-_POLICIES = {"export": export_policy, "tick": tick_policy, "verify": verify_policy}
+_POLICIES = {
+    "export": export_policy,
+    "tick": tick_policy,
+    "verify": verify_policy,
+    "drill": drill_policy,
+}
 # Parameters of the template that list ARNs, and the one that has the bucket's key.
 _TABLES, _PATTERNS, _KEY = ("TableArns", "MoreTableArns"), "PatternArns", "BucketKmsKeyArn"
 
@@ -185,7 +196,7 @@ def for_function(ask: Ask, deployed: Deployed) -> Sheet:
         if ask.function == "export":
             # The nightly run never goes beyond TABLE_NAMES.
             beyond = [name for name in beyond if name not in reach.patterns]
-        if ask.function == "verify":
+        if ask.function in ("verify", "drill"):
             tables = (*reach.tables, *reach.patterns, _BY_TAG)
             beyond = [name for name in beyond if name not in tables]
         if beyond:
@@ -259,7 +270,7 @@ def _principals(ask: Ask, deployed: Deployed) -> tuple[tuple[str, ...], tuple[st
     if ask.roles:
         return ask.roles, _once(ask.roles + ask.readers)
     roles = deployed.roles
-    reading = tuple(roles[name] for name in ("tick", "verify") if name in roles)
+    reading = tuple(roles[name] for name in ("tick", "verify", "drill") if name in roles)
     return tuple(roles.values()), _once(reading + ask.readers)
 
 

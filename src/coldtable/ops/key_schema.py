@@ -6,17 +6,18 @@ from collections.abc import Iterable
 
 from coldtable.core.archive import ArchivedExport
 from coldtable.core.line_check import KeyTypes, key_types
-from coldtable.core.lines import change_of, parse_json
+from coldtable.core.lines import Parse, change_of, parse_json
 from coldtable.errors import Archived, DamagedError, NotFound
 from coldtable.ops.archive import load_files
 from coldtable.ops.proof import first_line
 from coldtable.ports import ObjectStore
 
 
-def find_types(store: ObjectStore, increments: Iterable[ArchivedExport]) -> KeyTypes | None:
-    """The key's names and types, from the first of these increments that has a sound line.
-
-    ``None`` if none has.
+def find_types(
+    store: ObjectStore, increments: Iterable[ArchivedExport], ion: Parse
+) -> KeyTypes | None:
+    """The key's names and types, from the first of these increments that has a sound line; ``ion``
+    reads one of an ION export. ``None`` if none has.
     """
     for export in increments:
         try:
@@ -24,17 +25,13 @@ def find_types(store: ObjectStore, increments: Iterable[ArchivedExport]) -> KeyT
         except (Archived, DamagedError, NotFound):
             continue
         for file in files:
-            if file.items and (types := _types_in(store, file.key, export)):
+            if file.items and (types := _types_in(store, file.key, export, ion)):
                 return types
     return None
 
 
-def _types_in(store: ObjectStore, key: str, export: ArchivedExport) -> KeyTypes | None:
-    parse = parse_json
-    if export.manifest.output_format == "ION":
-        from coldtable.ion import read_line
-
-        parse = read_line
+def _types_in(store: ObjectStore, key: str, export: ArchivedExport, ion: Parse) -> KeyTypes | None:
+    parse = ion if export.manifest.output_format == "ION" else parse_json
     try:
         line = first_line(store, key)
         return key_types(change_of(parse(line)).keys) if line else None

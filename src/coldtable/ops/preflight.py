@@ -9,14 +9,15 @@ from datetime import time, timedelta
 
 from coldtable.core import settings as names
 from coldtable.core.bucket_rules import rule_problems
-from coldtable.core.configuration import HEARTBEAT as HEARTBEAT_URL
 from coldtable.core.configuration import (
-    MOST_VERIFY_DAYS,
+    DRILL_DAYS,
+    MOST_DAYS,
     POLICIES,
     POLICY,
     VERIFY_DAYS,
     parse_configuration,
 )
+from coldtable.core.configuration import HEARTBEAT as HEARTBEAT_URL
 from coldtable.core.expression import check_expression, daily_time
 from coldtable.core.policy import expected_tables, values_for
 from coldtable.core.prefix import check_template
@@ -157,8 +158,9 @@ def _misspelled(wish: Wish) -> Iterator[ColdtableError]:
             hint="Give it rate(1 minute) to rate(30 minutes): an alarm goes off when none comes "
             "for an hour",
         )
-    if not 0 <= wish.verify_days <= MOST_VERIFY_DAYS:
-        yield UsageError(f"--verify-days must be 0 (never) to {MOST_VERIFY_DAYS}")
+    for option, every in (("--verify-days", wish.verify_days), ("--drill-days", wish.drill_days)):
+        if not 0 <= every <= MOST_DAYS:
+            yield UsageError(f"{option} must be 0 (never) to {MOST_DAYS}")
     if wish.heartbeat_url and not re.fullmatch(HEARTBEAT, wish.heartbeat_url):
         # It is as good as a password, so it is not shown.
         yield UsageError(
@@ -204,13 +206,14 @@ def _contradictions(wish: Wish) -> Iterator[ColdtableError]:
         "--bucket-owner": bool(wish.bucket_owner),
         "--heartbeat-url": bool(wish.heartbeat_url),
         "--verify-days": bool(wish.verify_days),
+        "--drill-days": bool(wish.drill_days),
         "--table with a wildcard": any(set(name) & set("*?") for name in wish.tables),
     }
     for option in (name for name, used in written.items() if used):
         yield UsageError(
             f"{option} contradicts --existing-parameters",
-            hint="The functions read POLICY, HEARTBEAT_URL and VERIFY_DAYS from there: change them "
-            "instead",
+            hint="The functions read POLICY, HEARTBEAT_URL, VERIFY_DAYS and DRILL_DAYS from there: "
+            "change them instead",
         )
 
 
@@ -283,6 +286,7 @@ def _taken(found: Mapping[str, str]) -> list[str]:
         POLICY,
         HEARTBEAT_URL,
         VERIFY_DAYS,
+        DRILL_DAYS,
     )
     return [name for name in ours if name in found]
 
@@ -322,6 +326,7 @@ def _agree(wish: Wish, found: Configuration) -> Wish:
         bucket_key=wish.bucket_key or (str(key.value) if key else None),
         # Of parameters that exist the function reads the days; the stack only has to have it.
         verify_days=found.verify_days or wish.verify_days,
+        drill_days=found.drill_days or wish.drill_days,
     )
 
 

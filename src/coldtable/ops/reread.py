@@ -83,6 +83,17 @@ def kept_exports(history: History, base_names: Iterable[str]) -> Iterator[Kept]:
                     yield Kept(piece=piece, line=None if is_base else line)
 
 
+def record_of(history: History, kept: Kept) -> dict[str, Any]:
+    """What was noted when the export was proven."""
+    if kept.line:
+        return dict(history.details(kept.line))
+    return history.catalog.read(_record_key(history, kept))
+
+
+def _record_key(history: History, kept: Kept) -> str:
+    return record_key(history.home, history.table_id, kept.piece.slot, kept.piece.attempt)
+
+
 @dataclass(slots=True)
 class _Open:
     """One export, and what came of it so far. ``found`` is ``None`` if it cannot be opened."""
@@ -131,12 +142,12 @@ class Reader:
 
     def _open(self, kept: Kept) -> _Open:
         """Its manifests, and which of its files are to be read."""
-        opened = _Open(kept=kept, key=self._record_key(kept))
+        opened = _Open(kept=kept, key=_record_key(self.history, kept))
         if self.watch.left <= 0:
             opened.left = 1
             return opened
         try:
-            folder = folder_of(kept.piece, self._record(kept))
+            folder = folder_of(kept.piece, record_of(self.history, kept))
         except (DamagedError, NotFound) as error:
             # The record is no part of the export, which may be as good as ever.
             opened.problems.append(_problem(opened.key, Fault.UNREADABLE, error.message))
@@ -191,16 +202,6 @@ class Reader:
             if self.watch.left <= 0:
                 raise Deferred(_NO_TIME)
             yield piece
-
-    def _record(self, kept: Kept) -> dict[str, Any]:
-        if kept.line:
-            return dict(self.history.details(kept.line))
-        return self.history.catalog.read(self._record_key(kept))
-
-    def _record_key(self, kept: Kept) -> str:
-        return record_key(
-            self.history.home, self.table.table_id, kept.piece.slot, kept.piece.attempt
-        )
 
     def _checked(self, opened: _Open) -> Checked:
         problems, found, piece = list(opened.problems), opened.found, opened.kept.piece

@@ -335,7 +335,7 @@ def _definition(
     if wish.key:
         return definition_of_key(wish.key), "--key"
     exports = (source.base, *source.increments)
-    return definition_for(windows.store, windows.prefix, exports, source.moment)
+    return definition_for(windows.store, windows.prefix, exports, source.moment, windows.ion)
 
 
 def _stored(store: ObjectStore, base: ArchivedExport) -> tuple[int | None, tuple[str, ...]]:

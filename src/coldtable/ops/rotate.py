@@ -7,8 +7,8 @@ that a late or repeated run reads the same again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from coldtable.core.damage import damage_tellings, damage_trouble, untold
@@ -17,35 +17,16 @@ from coldtable.core.records import Home, incident_key
 from coldtable.core.rotation import Turn
 from coldtable.core.verification import Checked, Level, Report
 from coldtable.errors import ColdtableError, Deferred
-from coldtable.model import Destination, Span, Table
+from coldtable.model import Destination, Span
 from coldtable.model_archive import IncidentKind
-from coldtable.ops.catalog import Catalog, Heads
+from coldtable.ops.catalog import Catalog
 from coldtable.ops.evidence import known_bad, record_verification
-from coldtable.ops.history import History, index_names, logs
-from coldtable.ops.pace import Watch
+from coldtable.ops.history import History
 from coldtable.ops.reread import Reader, Reread, kept_exports
 from coldtable.ops.tell import Desk, tell
-from coldtable.ports import Notifier, ObjectStore
+from coldtable.ops.turn import Lives, World, lives_of
 
 log = logging.getLogger("coldtable.verify")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """Everything outside that a run asks or changes, and whose archive it is."""
-
-    objects: Callable[[Destination], ObjectStore]
-    notifier: Notifier
-    watch: Watch
-    now: Callable[[], datetime]
-    account: str
-    region: str
-    partition: str = "aws"
-
-    def table(self, name: str, table_id: str) -> Table:
-        """A table of that account and region, whether it still exists or not."""
-        arn = f"arn:{self.partition}:dynamodb:{self.region}:{self.account}:table/{name}"
-        return Table(name=name, arn=arn, table_id=table_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +76,7 @@ def rotate(turn: Turn, places: Iterable[Destination], world: World) -> TurnRepor
     for to in {(to.bucket, to.owner): to for to in places}.values():
         catalog = Catalog(world.objects(to))
         try:
-            lives = _lives(catalog, turn, world)
+            lives = lives_of(catalog, world, turn.has)
         except ColdtableError as error:
             errors.append(error)
             continue
@@ -104,43 +85,13 @@ def rotate(turn: Turn, places: Iterable[Destination], world: World) -> TurnRepor
     return TurnReport(turn=turn, at=at, tables=tuple(tables), errors=tuple(errors))
 
 
-@dataclass(slots=True)
-class _Lives:
-    """All that had one table's name: the heads of its catalog, and its histories by TableId."""
-
-    heads: Heads = field(default_factory=Heads)
-    histories: dict[str, History] = field(default_factory=dict)
-
-
-def _lives(catalog: Catalog, turn: Turn, world: World) -> Mapping[Home, _Lives]:
-    """The tables of this hour. Those of all hours are listed: a request for each, and two more."""
-    account, region = world.account, world.region
-    heads = catalog.all_heads(account, region)
-    homes = {name: Home(account=account, region=region, name=name) for name in heads}
-    known = {(homes[name], table_id) for name, head in heads.items() for table_id in head.bases}
-    known |= set(logs(catalog, f"{account}/{region}/"))
-    indexes = index_names(catalog, account, region)
-    found: dict[Home, _Lives] = {}
-    for home, table_id in sorted(known, key=lambda one: (one[0].name, one[1])):
-        if not turn.has(home):
-            continue
-        lives = found.setdefault(home, _Lives(heads=heads.get(home.name, Heads())))
-        lives.histories[table_id] = History(
-            catalog=catalog,
-            home=home,
-            table_id=table_id,
-            indexes=tuple(indexes.get((home, table_id), ())),
-        )
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class _Table:
     """One table's turn."""
 
     catalog: Catalog
     home: Home
-    lives: _Lives
+    lives: Lives
     turn: Turn
     world: World
 

@@ -41,7 +41,7 @@ class Rows:
     def __init__(self, rules: LineRules, wrong: Callable[[str, int], None]) -> None:
         """``wrong`` is told the reason and the number of each line that is wrong."""
         self._wrong = wrong
-        self._parse: Parse = _ion_parser() if rules.ion else _json_parser()
+        self._parse: Parse = ion_parser() if rules.ion else _json_parser()
         self._check: CheckRow = full_row(rules.types)
         if rules.window and rules.view:
             self._check = ChangeCheck(window=rules.window, view=rules.view, types=rules.types)
@@ -107,7 +107,8 @@ def _json_parser() -> Parse:
     return parse
 
 
-def _ion_parser() -> Parse:
+def ion_parser() -> Parse:
+    """What reads a line of an ION export; it needs the extra "archive"."""
     from coldtable.ion import read_line
 
     return read_line

@@ -32,7 +32,8 @@ def check_stack(
         *_alarms(outputs, probe),
         _function(outputs["FunctionName"], code, probe),
         _function(outputs["TickFunctionName"], code, probe),
-        *_verifying(outputs, code, probe),
+        *_hourly("Verify", "verifying", outputs, code, probe),
+        *_hourly("Drill", "drills", outputs, code, probe),
         _parameters(ground, outputs, parameters),
     ]
     bad = [f for f in findings if not f.ok]
@@ -86,14 +87,16 @@ def _ticks(ground: Ground, outputs: Mapping[str, str], probe: Probe) -> Finding:
     )
 
 
-def _verifying(outputs: Mapping[str, str], code: Code, probe: Probe) -> Iterator[Finding]:
-    """The function that verifies, and its schedule; only where one was asked for."""
-    if "VerifyFunctionName" not in outputs:
+def _hourly(
+    part: str, doing: str, outputs: Mapping[str, str], code: Code, probe: Probe
+) -> Iterator[Finding]:
+    """A function that is only there where it was asked for, and its schedule."""
+    if f"{part}FunctionName" not in outputs:
         return
-    yield _function(outputs["VerifyFunctionName"], code, probe)
-    found = probe.schedule(outputs["ScheduleGroupName"], outputs["VerifyScheduleName"])
+    yield _function(outputs[f"{part}FunctionName"], code, probe)
+    found = probe.schedule(outputs["ScheduleGroupName"], outputs[f"{part}ScheduleName"])
     yield Finding(
-        subject="schedule of verifying",
+        subject=f"schedule of {doing}",
         found=f"{found.state}, {found.expression}",
         ok=(found.state, found.expression) == ("ENABLED", "rate(1 hour)"),
         hint="It should be ENABLED, rate(1 hour). If somebody changed it outside the stack, "
@@ -147,7 +150,8 @@ def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: Paramete
     # Without one of ours, somebody may have written a policy into its place.
     if ground.wish.policy:
         same = same and found.get(POLICY) == ground.wish.policy
-    same = same and (meant.verify_days or 0) == ground.wish.verify_days
+    days = (meant.verify_days or 0, meant.drill_days or 0)
+    same = same and days == (ground.wish.verify_days, ground.wish.drill_days)
     bucket = str(meant.defaults["bucket"].value)
     tagged = ["what has the tag"] if ground.tagged else []
     named = [arn.rpartition("/")[2] for arn in ground.patterns]
@@ -156,6 +160,6 @@ def _parameters(ground: Ground, outputs: Mapping[str, str], parameters: Paramete
         subject=f"parameters below {path}",
         found=f"{', '.join((*count, *named, *tagged))} into {bucket}",
         ok=same and bucket == outputs["Bucket"],
-        hint="They name other tables, another policy, another bucket or other VERIFY_DAYS than the "
-        "stack: correct them",
+        hint="They name other tables, another policy, another bucket or other VERIFY_DAYS or "
+        "DRILL_DAYS than the stack: correct them",
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from coldtable.core.archive import ArchivedExport, Unreadable, of_table
 from coldtable.core.line_check import KeyTypes
@@ -38,7 +38,7 @@ from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.definitions import recorded_definition
 from coldtable.ops.key_files import keys_twice
 from coldtable.ops.key_schema import find_types
-from coldtable.ops.rows import LineRules
+from coldtable.ops.rows import LineRules, ion_parser
 from coldtable.ops.scan import Read, Reading
 from coldtable.ops.survey import Survey
 from coldtable.ops.witness import FILTERED, Told, Witness
@@ -292,7 +292,8 @@ class _Run:
         if table not in self._types:
             exports = self.survey.archive.exports
             group = [e for e in exports if e.table == table and not e.is_full and e.manifest.items]
-            self._types[table] = self._noted_types(table) or find_types(self.survey.store, group)
+            found = self._noted_types(table)
+            self._types[table] = found or find_types(self.survey.store, group, _read_ion)
         return self._types[table]
 
     def _noted_types(self, table: Table) -> KeyTypes | None:
@@ -385,3 +386,7 @@ def _twice(opened: _Open) -> list[Problem]:
         if not (opened.alone and problems):
             path.unlink()
     return problems
+
+
+def _read_ion(line: bytes) -> dict[str, Any]:
+    return ion_parser()(line)

@@ -1,6 +1,6 @@
 """What restoring needs beyond its windows where items are proven, folded or written by us.
 
-Not for the Lambda, which has no compiled package and only imports what lies there.
+Not for the Lambda that drills: it has no compiled package, and only imports what lies there.
 """
 
 from __future__ import annotations

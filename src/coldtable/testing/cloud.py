@@ -208,8 +208,9 @@ class FakeCloud:
     def _settle(self, stack: Stack) -> None:
         given, outputs = stack.parameters, stack.outputs
         if given["ManageParameters"] == "true":
-            if given["VerifyDays"] == "0":
-                self.settings.pop(f"{given['ParameterPath']}/VERIFY_DAYS", None)
+            for parameter, name in (("VerifyDays", "VERIFY_DAYS"), ("DrillDays", "DRILL_DAYS")):
+                if given[parameter] == "0":
+                    self.settings.pop(f"{given['ParameterPath']}/{name}", None)
             for name, value in settings_of(given, outputs).items():
                 self.settings[f"{given['ParameterPath']}/{name}"] = value
         self.objects.setdefault(outputs["Bucket"], {})
@@ -221,10 +222,11 @@ class FakeCloud:
         self.schedules[outputs["ScheduleGroupName"], outputs["TickScheduleName"]] = ScheduleState(
             state="ENABLED", expression=given["TickExpression"], timezone="UTC"
         )
-        if "VerifyScheduleName" in outputs:
-            self.schedules[outputs["ScheduleGroupName"], outputs["VerifyScheduleName"]] = (
-                ScheduleState(state="ENABLED", expression="rate(1 hour)", timezone="UTC")
-            )
+        for hourly in ("VerifyScheduleName", "DrillScheduleName"):
+            if hourly in outputs:
+                self.schedules[outputs["ScheduleGroupName"], outputs[hourly]] = ScheduleState(
+                    state="ENABLED", expression="rate(1 hour)", timezone="UTC"
+                )
         for function in (outputs[key] for key in outputs if key.endswith("FunctionName")):
             self.functions[function] = FunctionState(
                 state="Active",

@@ -22,12 +22,13 @@ class FakeImporter:
 
     An import ends when it is described for the second time. ``before_answer`` is called when one
     has been accepted: what it raises is an answer that was lost. ``lose`` items of each are lost
-    without a word; ``now`` is its clock.
+    without a word; ``now`` is its clock, and while it is ``held`` none ends.
     """
 
     def __init__(self, tables: FakeTables, buckets: Mapping[str, Mapping[str, bytes]]) -> None:
         self.before_answer: Callable[[], object] = lambda: None
         self.lose = 0
+        self.held = False
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self._tables = tables
         self._buckets = buckets
@@ -71,7 +72,7 @@ class FakeImporter:
         if import_arn not in self._imports:
             raise NotFound(f"Import not found: {import_arn}")
         found = self._imports[import_arn]
-        if found.running:
+        if found.running and not self.held:
             self._imports[import_arn] = self._run(import_arn)
         return found
 

@@ -27,16 +27,18 @@ def outputs_of(stack: Stack) -> dict[str, str]:
         "UndeliveredAlarmName": f"{stack.name}-export-undelivered",
         "TickErrorsAlarmName": f"{stack.name}-tick-errors",
         "TickAbsentAlarmName": f"{stack.name}-tick-absent",
-        **(_verifying(stack.name) if stack.parameters["VerifyDays"] != "0" else {}),
+        **(_hourly(stack.name, "Verify") if stack.parameters["VerifyDays"] != "0" else {}),
+        **(_hourly(stack.name, "Drill") if stack.parameters["DrillDays"] != "0" else {}),
     }
 
 
-def _verifying(name: str) -> dict[str, str]:
+def _hourly(name: str, part: str) -> dict[str, str]:
+    own = f"{name}-{part.lower()}"
     return {
-        "VerifyFunctionName": f"{name}-verify",
-        "VerifyScheduleName": f"{name}-verify",
-        "VerifyErrorsAlarmName": f"{name}-verify-errors",
-        "VerifyBehindAlarmName": f"{name}-verify-behind",
+        f"{part}FunctionName": own,
+        f"{part}ScheduleName": own,
+        f"{part}ErrorsAlarmName": f"{own}-errors",
+        f"{part}BehindAlarmName": f"{own}-behind",
     }
 
 
@@ -56,5 +58,6 @@ def settings_of(given: Mapping[str, str], outputs: Mapping[str, str]) -> dict[st
         "POLICY": given["Policy"],
         "HEARTBEAT_URL": given["HeartbeatUrl"],
         "VERIFY_DAYS": given["VerifyDays"].removeprefix("0"),
+        "DRILL_DAYS": given["DrillDays"].removeprefix("0"),
     }
     return always | {name: value for name, value in if_given.items() if value}

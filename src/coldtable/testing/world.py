@@ -12,7 +12,7 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from threading import RLock
@@ -77,6 +77,9 @@ class FakeAws:
         # The failure codes of the next exports that are started.
         self.failures: list[str] = []
         self.damages: list[str] = []
+        # The lines of every full export from now on, and the table's definition beyond its names.
+        self.lines: list[bytes] = []
+        self.defined: dict[str, Any] = {}
         self.started: list[ExportRequest] = []
         self.tags: dict[str, str] = {}
         self._tables: dict[str, _Live] = {}
@@ -167,7 +170,7 @@ class FakeAws:
 
     def definition(self, table: Table) -> Mapping[str, Any]:
         """See ``ports.TableDirectory.definition``."""
-        return {"table": {"TableName": table.name, "TableId": table.table_id}}
+        return {"table": {"TableName": table.name, "TableId": table.table_id, **self.defined}}
 
     def objects(self, to: Destination) -> FakeObjects:
         """The bucket, whatever its name."""
@@ -271,22 +274,22 @@ class FakeAws:
         root = f"{request.prefix}/AWSDynamoDB"
         full = isinstance(request.span, Snapshot)
         data = f"{root}/{export.export_id}/data" if full else f"{root}/data"
-        packed = io.BytesIO()
-        with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0):
-            pass
+        held: tuple[list[bytes], ...] = (self.lines if full else [], [])
         files = b""
-        for n in range(2):
+        for n, lines in enumerate(held):
+            body = _packed(lines)
             key = f"{data}/{hashlib.sha256(f'{export.arn}{n}'.encode()).hexdigest()[:26]}.json.gz"
             if not (damage == "data" and n == 1):
-                self.bucket.put(key, packed.getvalue())
+                self.bucket.put(key, body)
             row = {
-                "itemCount": 0,
-                "md5Checksum": _md5(packed.getvalue()),
+                "itemCount": len(lines),
+                "md5Checksum": _md5(body),
                 "etag": "x-1",
                 "dataFileS3Key": key,
             }
             files += json.dumps(row).encode() + b"\n"
-        summary = self._summary(request, export, f"{root}/{export.export_id}")
+        items = sum(map(len, held))
+        summary = self._summary(request, export, f"{root}/{export.export_id}", items)
         for name, content in (("manifest-files", files), ("manifest-summary", summary)):
             self.bucket.put(f"{root}/{export.export_id}/{name}.json", content)
             stated = _md5(content if damage != "md5" else b"else").encode()
@@ -295,11 +298,11 @@ class FakeAws:
             export,
             status=ExportStatus.COMPLETED,
             manifest_key=f"{root}/{export.export_id}/manifest-summary.json",
-            items=0,
+            items=items,
             billed_bytes=0,
         )
 
-    def _summary(self, request: ExportRequest, export: Export, folder: str) -> bytes:
+    def _summary(self, request: ExportRequest, export: Export, folder: str, items: int) -> bytes:
         span: dict[str, str] = {}
         match request.span:
             case Snapshot(moment=moment):
@@ -323,7 +326,7 @@ class FakeAws:
                 "s3SseKmsKeyId": request.to.key,
                 "manifestFilesS3Key": f"{folder}/manifest-files.json",
                 "billedSizeBytes": 0,
-                "itemCount": 0,
+                "itemCount": items,
                 "outputFormat": "DYNAMODB_JSON",
             }
         ).encode()
@@ -380,6 +383,13 @@ class _Wired:
         if name not in self._methods:
             return method
         return lambda *args, **named: self._fuse.call(name, method, *args, **named)
+
+
+def _packed(lines: Sequence[bytes]) -> bytes:
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=0) as into:
+        into.write(b"".join(line + b"\n" for line in lines))
+    return packed.getvalue()
 
 
 def _md5(body: bytes) -> str:

@@ -1,0 +1,182 @@
+"""A door: the drilling Lambda. One hour in, a step of every drill that is under way or due.
+
+The schedule's event is ``{"source": "coldtable.drill", "scheduledTime": …}``; at each table's hour
+of the day it is looked whether a drill of it is due. Whoever calls it by hand may say with
+``"patience"`` for how many seconds it waits for AWS. A drill that failed and that people were told
+of is no failure of the run, nor is it that something takes long: the metric ``DrillsOnTime`` is 0
+then, and an alarm tells of it. What could not be drilled, noted or told raises, once everything
+else is done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from coldtable.aws.clients import Clients
+from coldtable.aws.imports import DynamoDbImports
+from coldtable.aws.notifier import SnsNotifier
+from coldtable.aws.parameters import SsmParameters
+from coldtable.aws.retriever import S3Retriever
+from coldtable.aws.table_reader import DynamoDbReader
+from coldtable.aws.tables import DynamoDbTables
+from coldtable.core.configuration import DRILL_DAYS, parse_configuration
+from coldtable.core.metrics import ON_TIME, metric_lines
+from coldtable.core.rotation import due_at
+from coldtable.core.settings import parse_path
+from coldtable.errors import ColdtableError, UsageError
+from coldtable.model import Destination
+from coldtable.ops.drill_hands import PATIENCE
+from coldtable.ops.drill_step import Did
+from coldtable.ops.drill_turn import DrillTurnReport, DrillWorld, drill_turn
+from coldtable.ops.pace import watch_of
+from coldtable.ops.restore_plan import Windows
+from coldtable.ops.turn import days_of, unheard, whereabouts
+from coldtable.ports import ParameterStore
+
+SCHEMA = "coldtable.drill-turn/1"
+SCHEDULE = "coldtable.drill"
+PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
+TOPIC_VARIABLE = "COLDTABLE_TOPIC_ARN"
+STACK_VARIABLE = "COLDTABLE_STACK"
+
+# In the last minute nothing is waited for or compared: what came of it is noted and told. Without
+# Lambda's context a run has as long as the template's function.
+_MARGIN_SECONDS, _WHOLE_SECONDS = 60.0, 900.0
+_CLIENTS = Clients(connections=16)
+
+log = logging.getLogger("coldtable.drill")
+logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
+# At INFO it says in each cold start where it found its credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """What Lambda calls: ``respond`` with this function's own settings, clients and clock."""
+    return respond(
+        event,
+        path=os.environ.get(PATH_VARIABLE, ""),
+        stack=os.environ.get(STACK_VARIABLE, ""),
+        parameters=SsmParameters(_CLIENTS.client("ssm")),
+        world=lambda: _world(context, event),
+        measure=_print,
+    )
+
+
+def respond(
+    event: dict[str, Any],
+    *,
+    path: str,
+    stack: str,
+    parameters: ParameterStore,
+    world: Callable[[], DrillWorld],
+    measure: Callable[[str], None],
+) -> dict[str, Any]:
+    """One run, with its metrics given to ``measure`` line by line.
+
+    Returns ``{"statusCode": 200 or 500, "body": JSON}``; for the schedule, raises instead of 500.
+    """
+    by_schedule = event.get("source") == SCHEDULE
+    try:
+        path = parse_path(path)
+        configuration = parse_configuration(path, parameters.read(path))
+        there = world()
+        days = days_of(configuration.drill_days, path, DRILL_DAYS, "--drill-days")
+        moment = due_at(event, there.now())
+    except ColdtableError as error:
+        log.error(error.message, extra={"code": error.code, "hint": error.hint})
+        if by_schedule:
+            raise
+        return {"statusCode": 500, "body": json.dumps({"schema": SCHEMA, **error.told})}
+    report = drill_turn(moment, timedelta(days=days), configuration, there)
+    failed = sum(table.did is Did.FAILED for table in report.tables)
+    counts = {ON_TIME: int(report.on_time), "DrillsFailed": failed}
+    for line in metric_lines(stack, report.at, counts, {}, beat=None):
+        measure(line)
+    body = _body(report)
+    log.info("drilled", extra=body)
+    problem = _problem(report)
+    if problem and by_schedule:
+        raise problem
+    body = {"schema": SCHEMA, **body, "problem": problem and problem.told}
+    return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
+
+
+def _body(report: DrillTurnReport) -> dict[str, Any]:
+    return {
+        "at": report.at.isoformat(),
+        "hour": report.hour,
+        "onTime": report.on_time,
+        "tables": [
+            {
+                "table": table.name,
+                "did": str(table.did),
+                "text": table.text,
+                "record": table.record,
+                "told": list(table.told),
+                "late": table.late,
+                "error": table.error.message if table.error else None,
+            }
+            for table in report.tables
+        ],
+    }
+
+
+def _problem(report: DrillTurnReport) -> ColdtableError | None:
+    errors = [*report.errors, *(table.error for table in report.tables)]
+    return unheard("Not everything could be drilled, noted or told", report.problems, errors)
+
+
+def _world(context: object, event: dict[str, Any]) -> DrillWorld:
+    topic = os.environ.get(TOPIC_VARIABLE, "")
+    partition, region, account = whereabouts(context, topic, TOPIC_VARIABLE)
+    return DrillWorld(
+        objects=_CLIENTS.objects,
+        windows=lambda to: _windows(to, region),
+        notifier=SnsNotifier(_CLIENTS.client("sns"), topic),
+        watch=watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS),
+        now=lambda: datetime.now(UTC),
+        partition=partition,
+        region=region,
+        account=account,
+        patience=float(event.get("patience", PATIENCE)),
+    )
+
+
+def _windows(to: Destination, region: str) -> Windows:
+    """What a drill asks and changes; whoever drills says how it waits, and what it tells."""
+    store, dynamodb = _CLIENTS.objects(to), _CLIENTS.client("dynamodb")
+    return Windows(
+        store=store,
+        prefix="",
+        bucket=to.bucket,
+        owner=to.owner,
+        scratch=store,
+        scratch_prefix="",
+        scratch_bucket=to.bucket,
+        scratch_owner=to.owner,
+        region=region,
+        tables=DynamoDbTables(dynamodb),
+        reader=DynamoDbReader(_CLIENTS.wire),
+        importer=DynamoDbImports(dynamodb, _CLIENTS.client("logs")),
+        ion=_no_ion,
+        now=lambda: datetime.now(UTC),
+        pause=lambda _: None,
+        say=log.info,
+        # Only what the catalog has proven is drilled, so nobody need be asked about filters.
+        retriever=S3Retriever(_CLIENTS.client("s3"), to.bucket, owner=to.owner),
+    )
+
+
+def _no_ion(_line: bytes) -> NoReturn:
+    raise UsageError("The export is in ION format, which the stack's function cannot read")
+
+
+def _print(line: str) -> None:
+    """To stdout as it is: the log's own JSON would hide it from CloudWatch."""
+    sys.stdout.write(line + "\n")

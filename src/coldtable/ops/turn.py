@@ -1,0 +1,100 @@
+"""What the turns of scheduled functions share that go over an archive, some tables each hour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from coldtable.core.records import Home
+from coldtable.errors import ColdtableError, ParameterInvalid, ParameterMissing, Untold
+from coldtable.model import Destination, Table
+from coldtable.ops.catalog import Catalog, Heads
+from coldtable.ops.history import History, index_names, logs
+from coldtable.ops.pace import Watch
+from coldtable.ports import Notifier, ObjectStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything outside that a run asks or changes, and whose archive it is."""
+
+    objects: Callable[[Destination], ObjectStore]
+    notifier: Notifier
+    watch: Watch
+    now: Callable[[], datetime]
+    account: str
+    region: str
+    partition: str = "aws"
+
+    def table(self, name: str, table_id: str) -> Table:
+        """A table of that account and region, whether it still exists or not."""
+        arn = f"arn:{self.partition}:dynamodb:{self.region}:{self.account}:table/{name}"
+        return Table(name=name, arn=arn, table_id=table_id)
+
+
+def whereabouts(context: object, topic: str, variable: str) -> tuple[str, str, str]:
+    """Partition, region and account of the Lambda that runs, by its context; it must know the
+    ``topic`` that it tells people through."""
+    arn = str(getattr(context, "invoked_function_arn", "")).split(":")
+    if not topic or len(arn) < 5:
+        raise ParameterInvalid(
+            f"The function's environment has no {variable}, or it was called without its ARN",
+            hint="Deploy again: the stack sets it",
+        )
+    return arn[1], arn[3], arn[4]
+
+
+def days_of(days: int | None, path: str, name: str, option: str) -> int:
+    """The number that says how often the function does its work."""
+    if days is None:
+        raise ParameterMissing(
+            f"The parameter {path}/{name} does not exist, so nothing says how often this is done",
+            hint=f"Create it, or deploy again: with {option}, or without to remove this function",
+        )
+    return days
+
+
+def unheard(
+    what: str, problems: Iterable[str], errors: Iterable[ColdtableError | None]
+) -> ColdtableError | None:
+    """What nobody would hear of otherwise, in one error; ``what`` says in words what was to be."""
+    lines = list(problems)
+    if not lines:
+        return None
+    return Untold(
+        f"{what}: " + "; ".join(lines),
+        hint="\n".join(dict.fromkeys(error.hint for error in errors if error and error.hint)),
+    )
+
+
+@dataclass(slots=True)
+class Lives:
+    """All that had one table's name: the heads of its catalog, and its histories by TableId."""
+
+    heads: Heads = field(default_factory=Heads)
+    histories: dict[str, History] = field(default_factory=dict)
+
+
+def lives_of(
+    catalog: Catalog, world: World, wanted: Callable[[Home], bool]
+) -> Mapping[Home, Lives]:
+    """The tables that are wanted. All of them are listed: a request for each, and two more."""
+    account, region = world.account, world.region
+    heads = catalog.all_heads(account, region)
+    homes = {name: Home(account=account, region=region, name=name) for name in heads}
+    known = {(homes[name], table_id) for name, head in heads.items() for table_id in head.bases}
+    known |= set(logs(catalog, f"{account}/{region}/"))
+    indexes = index_names(catalog, account, region)
+    found: dict[Home, Lives] = {}
+    for home, table_id in sorted(known, key=lambda one: (one[0].name, one[1])):
+        if not wanted(home):
+            continue
+        lives = found.setdefault(home, Lives(heads=heads.get(home.name, Heads())))
+        lives.histories[table_id] = History(
+            catalog=catalog,
+            home=home,
+            table_id=table_id,
+            indexes=tuple(indexes.get((home, table_id), ())),
+        )
+    return found
