@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,26 @@ def test_an_index_is_exact_though_hashes_are_not(
     finally:
         index.close()
         log.close()
+
+
+def test_a_chunk_of_changed_keys_is_looked_for_in_bounded_memory(tmp_path: Path) -> None:
+    """A chunk of tiny lines, all of them changed: 40,000 keys on the disk, looked for in turns."""
+    pairs = [(b"%06d" % number, b"x") for number in range(40_000)]
+    noise = np.random.default_rng(1).permutation(len(pairs)).astype(np.uint64)
+    hashes = (noise << np.uint64(48)).tolist()
+    log = ChangeLog(tmp_path, 1 << 20)
+    log.add(Changes(keys(pairs, hashes), np.zeros(len(pairs), np.int64)), 0)
+    index = ChangeIndex(log, len(pairs), tmp_path, 1)
+    asked = keys(pairs, hashes)
+    tracemalloc.start()
+    try:
+        assert index.has(asked).all()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        index.close()
+        log.close()
+    assert peak < 24_000_000, peak
 
 
 @pytest.mark.parametrize(

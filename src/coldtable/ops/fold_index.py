@@ -22,6 +22,9 @@ from coldtable.ops.fold_log import ChangeLog, Noted
 
 _BLOCK = 64
 _AT_ONCE = 1024 * _BLOCK
+# So many keys are looked for at a time: each wants a block of its own, 2 KB from the disk and as much
+# again to search it.
+_LOOKED_FOR = 4096
 # What fills the last block up: no key has the sizes zero that stand with it.
 _NO_HASH = np.uint64(2**64 - 1)
 _SLACK = 1024
@@ -84,13 +87,14 @@ class ChangeIndex:
         """Which of the keys were changed."""
         found: Mask = self._changed.has((keys.hashes & self._mask).astype(np.int64))
         maybe = np.flatnonzero(found)
-        if len(maybe):
-            some = keys.take(maybe)
+        for start in range(0, len(maybe), _LOOKED_FOR):
+            which = maybe[start : start + _LOOKED_FOR]
+            some = keys.take(which)
             hashed, same = self._blocks.look(some)
             if self._others:
                 for line in np.flatnonzero(hashed & ~same).tolist():
                     same[line] = some.at(line) in self._others
-            found[maybe] = same
+            found[which] = same
         return found
 
     def _newest(self, part: Noted) -> Keys:
