@@ -22,8 +22,8 @@ from coldtable.ops.fold_log import ChangeLog, Noted
 
 _BLOCK = 64
 _AT_ONCE = 1024 * _BLOCK
-# So many keys are looked for at a time: each wants a block of its own, 2 KB from the disk and as much
-# again to search it.
+# So many keys are looked for at a time: each wants a block of its own, 2 KB from the disk and as
+# much again to search it.
 _LOOKED_FOR = 4096
 # What fills the last block up: no key has the sizes zero that stand with it.
 _NO_HASH = np.uint64(2**64 - 1)
