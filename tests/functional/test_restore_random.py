@@ -25,8 +25,8 @@ from coldtable.local.process import EmbeddedAws
 from coldtable.model_restore import Compare, Way
 from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import RestoreWish, plan_table
+from coldtable.ops.restore_windows import RestoreWindows
 from coldtable.ops.revert import Fate, RevertWish, revert_window
-from coldtable.ops.workshop import Workshop
 from tests.unit.dying import Death, Killed, Life
 
 from .conftest import until
@@ -145,7 +145,7 @@ def listed(here: Past, bucket: str) -> dict[str, Any]:
     return {found["Key"]: found["ETag"] for page in pages for found in page.get("Contents", [])}
 
 
-def run(wish: RestoreWish, windows: Workshop) -> RestoreReport:
+def run(wish: RestoreWish, windows: RestoreWindows) -> RestoreReport:
     """What the command does with --yes."""
     return restore_table(plan_table(wish, windows), windows, lambda _: None)
 

@@ -15,7 +15,7 @@ from coldtable.model_restore import Way
 from coldtable.ops.drill import drill_table
 from coldtable.ops.drill_plan import DrillPlan, DrillWish, drills_of, plan_drill
 from coldtable.ops.drill_run import DrillReport
-from coldtable.ops.workshop import Workshop
+from coldtable.ops.restore_windows import RestoreWindows
 from coldtable.testing.exports import NOON
 from coldtable.testing.fakes import FakeObjects
 from tests.unit.restoring import KEY, Ground
@@ -75,7 +75,7 @@ class Field(Ground):
         self.importer.now = self.tick
 
     @property
-    def windows(self) -> Workshop:
+    def windows(self) -> RestoreWindows:
         found = super().windows
         wrap = self.deadly.wrap
         return replace(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, TypeVar
 
-from coldtable.ops.workshop import Workshop
+from coldtable.ops.restore_windows import RestoreWindows
 
 P = TypeVar("P")
 
@@ -44,7 +44,7 @@ class Life:
     begun: Counter[str] = field(default_factory=Counter)
     lock: Lock = field(default_factory=Lock)
 
-    def windows(self, windows: Workshop) -> Workshop:
+    def windows(self, windows: RestoreWindows) -> RestoreWindows:
         """These windows, as far as it lives."""
         return replace(
             windows,

@@ -15,8 +15,8 @@ from coldtable.ops.crew import Crew
 from coldtable.ops.fold_limits import limits
 from coldtable.ops.restore import RestoreReport, restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, TablePlan, plan_table
+from coldtable.ops.restore_windows import RestoreWindows
 from coldtable.ops.witness import Witness
-from coldtable.ops.workshop import Workshop
 from coldtable.testing.exports import NOON, ExportsWriter, item_line, record_line
 from coldtable.testing.fakes import FakeObjects
 from coldtable.testing.imports import FakeImporter
@@ -46,9 +46,9 @@ class Ground:
         self.importer = FakeImporter(self.tables, {"archive": self.objects, "notes": self.notes})
 
     @property
-    def windows(self) -> Workshop:
+    def windows(self) -> RestoreWindows:
         store = FakeObjects(self.objects, piece=1000)
-        return Workshop(
+        return RestoreWindows(
             store=store,
             open_store=lambda: store,
             crew=Crew(cores=1),

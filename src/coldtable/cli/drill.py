@@ -28,7 +28,7 @@ from coldtable.ops.drill_plan import LATEST_FULL, DrillPlan, DrillWish, plan_dri
 from coldtable.ops.drill_run import DrillReport
 from coldtable.ops.evidence import has_catalog
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, limits
-from coldtable.ops.workshop import Workshop
+from coldtable.ops.restore_windows import RestoreWindows
 
 
 def drill(
@@ -199,7 +199,7 @@ class DrillRun:
 def run_drill(
     context: Context,
     wish: DrillWish,
-    windows: Workshop,
+    windows: RestoreWindows,
     place: Place,
     asked: Asked | None = None,
     *,
@@ -233,7 +233,7 @@ def drill_after(
     place: Place,
     verified: Report,
     wish: DrillWish,
-    windows: Callable[[], Workshop],
+    windows: Callable[[], RestoreWindows],
     *,
     really: bool,
 ) -> None:

@@ -25,7 +25,7 @@ from coldtable.ops.crew import Crew, cores_here
 from coldtable.ops.fold_limits import DEFAULT_MEGABYTES, Limits, limits
 from coldtable.ops.restore import restore_table
 from coldtable.ops.restore_plan import Progress, RestoreWish, plan_table
-from coldtable.ops.workshop import Workshop
+from coldtable.ops.restore_windows import RestoreWindows
 
 # As in verify: a bucket keeps one waiting, and so many bytes are not worth another process.
 _THREADS, _ALONE = 8, 48 * 1024 * 1024
@@ -220,7 +220,7 @@ def _merging(*, merge: bool, newer_by: str | None, overwrite: bool) -> Merging |
 
 def restore_windows(
     context: Context, place: Place, scratch: str | None, bounds: Limits | None = None
-) -> Workshop:
+) -> RestoreWindows:
     """Everything that a restore asks and changes, with the SDK behind it."""
     from coldtable.aws.imports import DynamoDbImports
     from coldtable.aws.table_reader import DynamoDbReader
@@ -231,7 +231,7 @@ def restore_windows(
     aside = open_archive(context, scratch) if scratch else place
     dynamodb = context.session.client("dynamodb")
     wire = Wire(context.session.signer("dynamodb"))
-    return Workshop(
+    return RestoreWindows(
         store=place.store,
         open_store=place.open,
         crew=Crew(cores=cores_here(), threads=_THREADS if place.waits else 1, alone=_ALONE),

@@ -14,10 +14,10 @@ from coldtable.ops.fill import Filled
 from coldtable.ops.gather import content_of
 from coldtable.ops.restore import fill_table
 from coldtable.ops.restore_plan import TablePlan
-from coldtable.ops.workshop import Workshop
+from coldtable.ops.restore_windows import RestoreWindows
 
 
-def drill_table(plan: DrillPlan, windows: Workshop, progress: Tell) -> DrillReport:
+def drill_table(plan: DrillPlan, windows: RestoreWindows, progress: Tell) -> DrillReport:
     """Carry the plan out. Interrupted at any point, the same wish goes on where this one was.
 
     What comes of it, and what it raises: ``drill_run.Run``.
@@ -30,7 +30,7 @@ def drill_table(plan: DrillPlan, windows: Workshop, progress: Tell) -> DrillRepo
 class _AllWays:
     """Proves, folds, imports and writes. Implements ``drill_run.Hands``."""
 
-    windows: Workshop
+    windows: RestoreWindows
     progress: Tell
 
     def gather(self, plan: TablePlan) -> Content:

@@ -27,14 +27,14 @@ from coldtable.ops.content import Content, Tell, exported
 from coldtable.ops.crew import Crew, OpenStore
 from coldtable.ops.raw import raw_change, raw_item
 from coldtable.ops.restore_plan import Progress, TablePlan, json_lines
+from coldtable.ops.restore_windows import RestoreWindows
 from coldtable.ops.scan import Reading
-from coldtable.ops.workshop import Workshop
 
 # As many data files as a process is given at once.
 _AT_A_TIME = 16
 
 
-def content_of(plan: TablePlan, windows: Workshop, progress: Tell) -> Content:
+def content_of(plan: TablePlan, windows: RestoreWindows, progress: Tell) -> Content:
     """Everything that the plan restores; read to its last byte before anything is written.
 
     Raises ``DamagedError`` for what is not as its manifest says.
@@ -50,7 +50,7 @@ def content_of(plan: TablePlan, windows: Workshop, progress: Tell) -> Content:
     return exported(plan.base, windows.store, windows)
 
 
-def _folded(plan: TablePlan, windows: Workshop, progress: Tell) -> Content:
+def _folded(plan: TablePlan, windows: RestoreWindows, progress: Tell) -> Content:
     """A full export made of all of them, in the scratch place; an earlier run's, if it is there."""
     # Only here: it needs the extra "archive".
     from coldtable.ops.materialize import Destination, materialize
@@ -110,7 +110,9 @@ def _broken(problem: Problem) -> ColdtableError:
     )
 
 
-def _selected(plan: TablePlan, selection: Selection, windows: Workshop, progress: Tell) -> Content:
+def _selected(
+    plan: TablePlan, selection: Selection, windows: RestoreWindows, progress: Tell
+) -> Content:
     """The items that are meant, as they were at the restore point; all files are read for them.
 
     They are kept in memory: whoever means most of a table should restore all of it.
@@ -144,7 +146,7 @@ def _meant(
     export: ArchivedExport,
     take: Callable[[bytes], Row | None],
     selection: Selection,
-    windows: Workshop,
+    windows: RestoreWindows,
     progress: Tell,
 ) -> Iterator[Row]:
     """Of each item that is meant its key and what became of it; ``None`` if it was deleted."""

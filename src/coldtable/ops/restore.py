@@ -29,8 +29,8 @@ from coldtable.ops.fill import Filled, fill_by_import, resumed, save, tags
 from coldtable.ops.gather import content_of
 from coldtable.ops.load import Reached, load
 from coldtable.ops.restore_plan import Progress, TablePlan
+from coldtable.ops.restore_windows import RestoreWindows
 from coldtable.ops.send import Tally, paced_sender
-from coldtable.ops.workshop import Workshop
 
 THREADS = 16
 
@@ -47,7 +47,7 @@ class RestoreReport:
     imported: Import | None = None
 
 
-def restore_table(plan: TablePlan, windows: Workshop, progress: Tell) -> RestoreReport:
+def restore_table(plan: TablePlan, windows: RestoreWindows, progress: Tell) -> RestoreReport:
     """Carry the plan out. Interrupted at any point, the same wish goes on where this one was.
 
     Raises ``DamagedError`` before anything is written if a byte of the archive is wrong,
@@ -82,7 +82,9 @@ def restore_table(plan: TablePlan, windows: Workshop, progress: Tell) -> Restore
     )
 
 
-def fill_table(plan: TablePlan, windows: Workshop, content: Content, progress: Tell) -> Filled:
+def fill_table(
+    plan: TablePlan, windows: RestoreWindows, content: Content, progress: Tell
+) -> Filled:
     """Make the table if there is none, and put the content in; what is done already stays so."""
     if plan.way is Way.IMPORT:
         return fill_by_import(plan, windows, content, progress)
@@ -92,7 +94,7 @@ def fill_table(plan: TablePlan, windows: Workshop, content: Content, progress: T
 
 
 def _table(
-    plan: TablePlan, windows: Workshop, checkpoint: Checkpoint
+    plan: TablePlan, windows: RestoreWindows, checkpoint: Checkpoint
 ) -> tuple[TableState, Checkpoint]:
     """The table to write to, and the checkpoint that knows of it."""
     wish = plan.wish
@@ -120,7 +122,7 @@ def _table(
 
 def _write(
     plan: TablePlan,
-    windows: Workshop,
+    windows: RestoreWindows,
     content: Content,
     table: TableState,
     checkpoint: Checkpoint,

@@ -74,8 +74,7 @@ class RestoreWish:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
-    """Everything outside that a restore asks or changes, but for proving, folding and writing
-    (``ops.workshop``).
+    """Everything outside that a restore needs; to prove, fold and write: ``RestoreWindows``.
 
     ``prefix`` is the archive's in ``store``; ``bucket`` the bucket that it is, if it is one, and
     ``owner`` its account where that is another one. ``scratch`` is where checkpoints and folds are

@@ -24,8 +24,8 @@ from coldtable.ops.archive import load_files
 from coldtable.ops.net_changes import NetChange, NetChanges, net_changes
 from coldtable.ops.proof import read_items
 from coldtable.ops.restore_plan import gate_of, line_parser
+from coldtable.ops.restore_windows import RestoreWindows
 from coldtable.ops.send import paced_sender, stopping
-from coldtable.ops.workshop import Workshop
 from coldtable.ports_restore import BATCH_GETS
 
 _THREADS = 8
@@ -85,7 +85,7 @@ class RevertPlan:
 
 
 def revert_window(
-    wish: RevertWish, windows: Workshop, *, apply: bool, tell: Callable[[int], None]
+    wish: RevertWish, windows: RestoreWindows, *, apply: bool, tell: Callable[[int], None]
 ) -> RevertPlan:
     """Plan the reversal, and with ``apply`` carry it out. Run again, what is done is done.
 
@@ -131,7 +131,7 @@ class _Reversal:
 
     def __init__(
         self,
-        windows: Workshop,
+        windows: RestoreWindows,
         table: TableState,
         rate: Rate | None,
         *,
@@ -175,7 +175,7 @@ class _Reversal:
         return self._sender.put(_bytes(change.old), condition)
 
 
-def _target(wish: RevertWish, export: ArchivedExport, windows: Workshop) -> TableState:
+def _target(wish: RevertWish, export: ArchivedExport, windows: RestoreWindows) -> TableState:
     name = wish.to or export.table.name
     table = windows.tables.state(name)
     if table is None:
@@ -190,7 +190,10 @@ def _target(wish: RevertWish, export: ArchivedExport, windows: Workshop) -> Tabl
 
 
 def _read(
-    export: ArchivedExport, changes: NetChanges, selection: Selection | None, windows: Workshop
+    export: ArchivedExport,
+    changes: NetChanges,
+    selection: Selection | None,
+    windows: RestoreWindows,
 ) -> None:
     parse = line_parser(export, windows.ion)
     for file in export.files:

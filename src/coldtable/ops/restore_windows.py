@@ -15,7 +15,7 @@ from coldtable.ports_restore import TableWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop(Windows):
+class RestoreWindows(Windows):
     """The windows, and who does the work.
 
     ``crew`` proves data files, from stores that ``open_store`` makes; ``bounds`` is what a fold may
