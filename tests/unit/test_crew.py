@@ -25,11 +25,11 @@ MB = 1_000_000
         # Too many for one lock, a store that keeps one waiting, checks of lines: processes.
         (Crew(cores=5, alone=48 * MB), 49 * MB, False, 5, False),
         (Crew(cores=2, threads=8, alone=48 * MB), 49 * MB, False, 2, False),
-        (Crew(cores=2, alone=48 * MB), 5 * MB, True, 2, False),
+        (Crew(cores=2, alone=48 * MB), 13 * MB, True, 2, False),
         # Read sooner than a process begins.
         (Crew(cores=5, alone=48 * MB), 48 * MB, False, 1, False),
         (Crew(cores=2, threads=8, alone=48 * MB), 48 * MB, False, 1, False),
-        (Crew(cores=2, alone=48 * MB), 4 * MB, True, 1, False),
+        (Crew(cores=2, alone=48 * MB), 12 * MB, True, 1, False),
         (Crew(cores=1), 999 * MB, False, 1, False),
     ],
 )
