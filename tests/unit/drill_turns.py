@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from coldtable.core.drill import Drill
 from coldtable.core.evidence import evidence_folder
 from coldtable.core.records import Home
 from coldtable.core.rotation import hour_of
+from coldtable.errors import AccessDenied
 from coldtable.handler_drill import respond
 from coldtable.local.emf import points
 from coldtable.model import Destination
@@ -19,6 +22,8 @@ from coldtable.ops.drill_plan import drills_of
 from coldtable.ops.drill_turn import DrillWorld
 from coldtable.ops.pace import Watch
 from coldtable.ops.restore_plan import Windows
+from coldtable.ops.tick import tick
+from coldtable.ports import ObjectStore
 from coldtable.testing.fakes import ACCOUNT, REGION, FakeObjects, FakeParameters
 from coldtable.testing.imports import FakeImporter
 from coldtable.testing.tables import FakeTables
@@ -31,6 +36,18 @@ ARCHIVE = Destination(bucket="archive")
 MANY = 70
 
 
+class Closing(CountingObjects):
+    """Records with ``closed`` in their key are refused, if it is anything."""
+
+    closed = ""
+
+    def put_new(self, key: str, body: bytes) -> bool:
+        """See ``ports.ObjectStore.put_new``."""
+        if self.closed and self.closed in key:
+            raise AccessDenied("s3:PutObject is missing", action="s3:PutObject")
+        return super().put_new(key, body)
+
+
 class Drills:
     """An installation whose archive has a full export of 70 items, and what its runs answer."""
 
@@ -41,7 +58,7 @@ class Drills:
         self.night.aws.defined = {"AttributeDefinitions": ATTRIBUTES, "KeySchema": SCHEMA}
         self.night.aws.lines = lines or [line(n) for n in range(MANY)]
         self.night.run(hours * HOUR)
-        self.store = CountingObjects(self.night.aws.bucket)
+        self.store = Closing(self.night.aws.bucket)
         self.home = Home.of(self.night.table)
         self.tables = FakeTables()
         self.tables.add("orders", KEY, arn=self.night.table.arn)
@@ -60,6 +77,7 @@ class Drills:
         # Seconds that a run has, and how long it takes to look at the clock.
         self.seconds, self.looking = 840.0, 0.0
         self.waited, self.patience = 0.0, 120.0
+        self.account = ACCOUNT
         self.paused: Callable[[float], object] = lambda _: None
 
     @property
@@ -80,18 +98,21 @@ class Drills:
             self.paused(seconds)
 
         return DrillWorld(
-            objects=lambda _to: self.store,
+            objects=self.bucket,
             windows=self.windows,
             notifier=self.night.aws.notifier,
             watch=Watch(read=read, pause=pause, deadline=self.seconds),
             now=self.tick,
-            account=ACCOUNT,
+            account=self.account,
             region=REGION,
             patience=self.patience,
         )
 
+    def bucket(self, to: Destination) -> ObjectStore:
+        return self.store if to == ARCHIVE else FakeObjects({})
+
     def windows(self, to: Destination = ARCHIVE) -> Windows:
-        store = self.store if to == ARCHIVE else FakeObjects({})
+        store = self.bucket(to)
         return Windows(
             store=store,
             prefix="",
@@ -137,6 +158,21 @@ class Drills:
         self.now += days * DAY
         hours = (hour_of(self.home) - self.now.hour) % 24
         return self.run(hours)
+
+    def more_tables(self, count: int) -> None:
+        """So many more tables of the same hour, each with a full export."""
+        homes = (replace(self.home, name=f"t{n:04}") for n in range(10_000))
+        mine = (home.name for home in homes if hour_of(home) == hour_of(self.home))
+        names = list(islice(mine, count))
+        for name in names:
+            self.night.aws.create(name)
+        self.night.aws.now = self.now
+        policies = dict.fromkeys(names, self.night.policy)
+        for _ in range(3):
+            self.night.aws.pass_time(HOUR)
+            tick(policies, self.night.world())
+        self.now = self.night.aws.now
+        self.parameters.values[f"{PATH}/POLICY"] = '{"mode": "continuous", "tables": ["*"]}'
 
     def did(self, answer: dict[str, Any]) -> str:
         """What became of the one table, in a word."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from coldtable.errors import AccessDenied, ParameterMissing, Untold
 from coldtable.model_restore import TableRequest
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.drill_plan import BY_STACK, DrillWish, plan_drill
+from coldtable.ops.drill_turn import AT_ONCE
 from coldtable.ops.evidence import note_evidence, record_verification
 from tests.unit.drill_turns import MANY, PATH, Drills
 from tests.unit.restoring import SCHEMA, line
@@ -319,6 +321,59 @@ def test_tables_that_are_not_kept_here_are_left_alone(changes: dict[str, str]) -
     here = Drills()
     here.parameters.values |= {f"{PATH}/{name}": value for name, value in changes.items()}
     assert here.at_its_hour()["tables"] == []
+
+
+def test_another_account_s_tables_are_left_alone() -> None:
+    """A bucket may hold the archives of several accounts: each drills its own."""
+    here = Drills()
+    here.importer.held = True
+    here.at_its_hour()
+    here.account = "210987654321"
+    assert here.at_its_hour(31)["tables"] == []
+    assert len(here.known) == 1
+
+
+def test_so_many_imports_at_once_and_no_more() -> None:
+    """DynamoDB takes fifty in an account: what is left is late, and begun the next day."""
+    here = Drills()
+    here.more_tables(AT_ONCE)
+    here.importer.held = True
+    answer = here.at_its_hour()
+    did = Counter(table["did"] for table in answer["tables"])
+    assert did == {"goes on": AT_ONCE, "left": 1}
+    assert answer["onTime"] is False
+    assert len(here.importer.made) == len(here.known) == AT_ONCE
+    here.importer.held = False
+    assert Counter(t["did"] for t in here.run(1)["tables"]) == {"passed": AT_ONCE}
+    assert [t["did"] for t in here.at_its_hour(1)["tables"]] == ["passed"]
+    assert here.scratch == []
+
+
+def test_whatever_ends_a_run_s_time_the_others_come_next_hour() -> None:
+    """One drill takes all of a run: the rest is late, and another one is first in the next run."""
+    here = Drills()
+    here.more_tables(1)
+    here.importer.held = True
+    here.at_its_hour()
+    here.importer.held = False
+    here.looking, here.seconds = 1.0, 30.0
+    answers = [here.run(1) for _ in range(2)]
+    first = [answer["tables"][0]["table"] for answer in answers]
+    assert sorted(first) == sorted(drill.source.name for drill in here.known)
+    assert [table["did"] for table in answers[1]["tables"]] == ["goes on", "left"]
+    assert answers[1]["onTime"] is False
+
+
+def test_a_drill_that_cannot_be_noted_is_raised_until_it_is() -> None:
+    """It has passed, its table is gone, and it is under way until its record is written."""
+    here = Drills()
+    here.store.closed = "/evidence/"
+    with pytest.raises(Untold, match="orders: s3:PutObject is missing"):
+        here.at_its_hour()
+    assert (here.scratch, here.records(), len(here.known)) == ([], [], 1)
+    here.store.closed = ""
+    assert here.did(here.run(1)) == "passed"
+    assert (len(here.records()), here.known, len(here.importer.made)) == (1, (), 1)
 
 
 def test_a_table_that_is_gone_is_drilled_no_more() -> None:

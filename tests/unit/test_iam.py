@@ -156,6 +156,7 @@ def test_who_is_named_where() -> None:
         "ColdtableLists": [ROLE, READER],
         "TlsOnly": "*",
     }
+    assert principals(bucket_policy("b", [ROLE], [ROLE], [READER]))["ColdtableForgets"] == READER
     assert principals(key_policy("210987654321", [ROLE], [ROLE, READER])) == {
         "KeyOfThisAccount": "arn:aws:iam::210987654321:root",
         "ColdtableEncrypts": ROLE,

@@ -57,6 +57,25 @@ def test_the_stack_s_own_bucket(cloud: FakeCloud) -> None:
     assert "If another account owns the bucket" in sheet.notes[0]
 
 
+def test_only_who_drills_may_delete_and_no_export(cloud: FakeCloud) -> None:
+    """With --drill-days the function's role reads, writes, and removes what is noted of drills; for
+    roles that are named, and without it, nothing may be deleted."""
+    assert "Delete" not in json.dumps(ask(cloud, for_bucket).policy)
+    wish = Wish(tables=("orders",), prefix_template="{table}", drill_days=30)
+    deploy(wish, windows(cloud), "the template", b"the code")
+    sheet = ask(cloud, for_bucket)
+    drill = f"arn:aws:iam::{ACCOUNT}:role/drill"
+    named = principals(sheet.policy)
+    assert named["ColdtableForgets"] == named["ColdtableReads"] == drill
+    below = f"arn:aws:s3:::{MADE_BUCKET}/coldtable/v1"
+    assert resources(sheet, "ColdtableForgets") == {
+        f"{below}/drill/*",
+        f"{below}/restore/coldtable-drill-*",
+    }
+    assert "Delete" not in json.dumps(ask(cloud, for_bucket, roles=(drill,)).policy)
+    assert ask(cloud, for_function, function="drill").notes[0].startswith("The stack gives its")
+
+
 def test_a_bucket_of_the_same_account_hardly_needs_one(cloud: FakeCloud) -> None:
     """It is said that the roles' own policies are enough there."""
     sheet = ask(cloud, for_bucket, bucket="mine", owner=ACCOUNT)

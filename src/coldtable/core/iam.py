@@ -50,19 +50,26 @@ def allow(sid: str, actions: str, resources: str | Iterable[str], **more: Any) -
 
 
 def bucket_policy(
-    bucket: str, writers: Sequence[str], readers: Sequence[str] = (), *, partition: str = "aws"
+    bucket: str,
+    writers: Sequence[str],
+    readers: Sequence[str] = (),
+    drillers: Sequence[str] = (),
+    *,
+    partition: str = "aws",
 ) -> Document:
     """What the bucket of another account must allow, and that it speaks TLS alone.
 
     ``writers`` are ARNs of those that export, ``readers`` of those that list and read: the tick
-    does both. Deny, and not a condition of the Allows: a request whose transport is not told, as
-    one of DynamoDB's own, is let through.
+    does both. ``drillers`` may remove what is noted of a drill while it is under way. Deny, and not
+    a condition of the Allows: a request whose transport is not told, as one of DynamoDB's own, is
+    let through.
     """
     arn = f"arn:{partition}:s3:::{bucket}"
     return policy(
         *_granted("ColdtableWrites", _WRITES, f"{arn}/*", writers),
         *_granted("ColdtableReads", _READS, f"{arn}/*", readers),
         *_granted("ColdtableLists", _LISTS, arn, readers),
+        *_granted("ColdtableForgets", "s3:DeleteObject", _passing(arn), drillers),
         {
             "Sid": "TlsOnly",
             "Effect": "Deny",
@@ -194,15 +201,14 @@ def verify_policy(reach: Reach) -> Document:
 
 def drill_policy(reach: Reach) -> Document:
     """What the drilling function's role may do: to tables of drills, and to no other one."""
-    records = [f"{arn}/{RECORDS}" for arn in reach.bucket_arns]
-    own = ("drill/*", f"restore/{DRILL_PREFIX}*")
+    records = [f"{arn}/{RECORDS}/*" for arn in reach.bucket_arns]
     return policy(
         allow("ReadTheArchive", _READS, reach.object_arns),
-        allow("WriteTheRecords", "s3:PutObject", [f"{below}/*" for below in records]),
+        allow("WriteTheRecords", "s3:PutObject", records),
         allow(
             "ForgetWhatIsOver",
             "s3:DeleteObject",
-            [f"{below}/{part}" for below in records for part in own],
+            [place for arn in reach.bucket_arns for place in _passing(arn)],
         ),
         allow("ListTheArchive", _LISTS, reach.bucket_arns),
         # A table's ARN begins those of the imports that made it.
@@ -247,7 +253,14 @@ def _if(
     return [allow(sid, actions, resources, **more)] if resources else []
 
 
-def _granted(sid: str, actions: str, resource: str, to: Sequence[str]) -> list[Statement]:
+def _passing(bucket_arn: str) -> list[str]:
+    """What is noted of a drill while it is under way, in this bucket."""
+    return [f"{bucket_arn}/{RECORDS}/{part}" for part in ("drill/*", f"restore/{DRILL_PREFIX}*")]
+
+
+def _granted(
+    sid: str, actions: str, resource: str | Iterable[str], to: Sequence[str]
+) -> list[Statement]:
     """A statement of a resource's policy; none if it is for nobody."""
     if not to:
         return []

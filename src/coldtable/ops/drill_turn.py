@@ -81,7 +81,7 @@ def drill_turn(
         windows = replace(world.windows(to), pause=patience.pause, now=world.now, say=log.info)
         place = _Place(
             to=to,
-            catalog=Catalog(windows.store),
+            catalog=Catalog(world.objects(to)),
             windows=windows,
             world=world,
             configuration=configuration,
@@ -126,7 +126,7 @@ class _Place:
         first = self.hour % len(mine) if mine else 0
         for drill in (*mine[first:], *mine[:first]):
             home = Home.of(drill.source)
-            done = self._step(home, drill.source.table_id).drill(drill.source.arn, drill.folder)
+            done = self._go_on(drill, self._step(home, drill.source.table_id))
             if done.did in (Did.GOES_ON, Did.LEFT, Did.REFUSED):
                 self.under_way.add(home)
             yield done
@@ -142,6 +142,12 @@ class _Place:
             except ColdtableError as error:
                 yield self._step(home, "").failed(error)
         yield from self._due(candidates, known)
+
+    def _go_on(self, drill: Drill, step: Step) -> Drilled:
+        if self.world.watch.left <= 0:
+            text = "There was no time left to go on with it"
+            return Drilled(name=step.home.name, did=Did.LEFT, text=text, late=True)
+        return step.drill(drill.source.arn, drill.folder)
 
     def _due(self, candidates: dict[str, _Candidate], known: Sequence[Drill]) -> Iterator[Drilled]:
         now = self.world.now()

@@ -133,6 +133,7 @@ def for_bucket(ask: Ask, deployed: Deployed) -> Sheet:
     """What another account's bucket must allow those that export into it."""
     to = _destination(ask, deployed)
     writers, readers = _principals(ask, deployed)
+    drillers = [] if ask.roles else [arn for name, arn in deployed.roles.items() if name == "drill"]
     notes = []
     if to.owner and to.owner in {arn.split(":")[4] for arn in writers}:
         notes.append(
@@ -155,7 +156,7 @@ def for_bucket(ask: Ask, deployed: Deployed) -> Sheet:
         "The roles' own policies must allow it too: coldtable policy lambda",
     ]
     return Sheet(
-        policy=bucket_policy(to.bucket, writers, readers, partition=_partition(writers)),
+        policy=bucket_policy(to.bucket, writers, readers, drillers, partition=_partition(writers)),
         command=f"aws s3api put-bucket-policy --bucket {to.bucket} --policy file://policy.json",
         notes=tuple(notes),
     )

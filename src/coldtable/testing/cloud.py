@@ -262,6 +262,11 @@ class FakeStacks:
     def resources(self, stack_id: str) -> tuple[StackResource, ...]:
         stack = next(s for s in self._cloud.live.values() if s.id == stack_id)
         found = [StackResource(resource="ExportRole", kind="AWS::IAM::Role", physical_id="role")]
+        found += [
+            StackResource(resource=f"{part}Role", kind="AWS::IAM::Role", physical_id=part.lower())
+            for part in ("Verify", "Drill")
+            if stack.parameters.get(f"{part}Days", "0") != "0"
+        ]
         if stack.parameters.get("BucketName") == "":
             found.append(
                 StackResource(
