@@ -187,6 +187,8 @@ class Run:
         if not self._plan.wish.keep:
             remove_table(self._drill, windows.tables, windows.pause)
             self._part("delete", clock)
+            # Whoever deleted it meanwhile has noted it, too.
+            self._check_known()
         self._save(ended=windows.now(), kept=self._plan.wish.keep)
 
     def _end(self) -> DrillReport:
