@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from coldtable.core.drill import Result, drill_of, evidence_fields
+from coldtable.core.drill import Result, RtoBy, drill_of, evidence_fields
 from coldtable.core.evidence import Kind, Run
 from coldtable.core.records import Home
 from coldtable.core.verification import Level
@@ -74,6 +74,7 @@ def drill(night: Night) -> None:
         begun,
         filled=began + timedelta(seconds=250),
         rto_seconds=250.311,
+        rto_by=RtoBy.RUN,
         seconds={"plan": 0.52, "read": 1.3, "fill": 248.491, "compare": 0.9, "delete": 12.104},
         facts={
             "way": "import",
