@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,6 +20,11 @@ from coldtable.cli.app import main
 from coldtable.local.process import EmbeddedAws
 
 _ACCOUNTS = itertools.count(100000000001)
+
+# Of a run in the background a shell takes Ctrl-C away, and so it would from what tests start and
+# interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Boto(Protocol):
