@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials
+from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from coldtable.aws.errors import translated
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 # explicit. Export calls throttle after about 20 quick ones [QUIRKS]. Ten attempts take a minute of
 # back-off at the most, six a quarter of that: enough for whoever waits at a terminal.
 PATIENT, AT_A_TERMINAL = 10, 6
+
+
+@cache
+def _models(data_path: str | None) -> Loader:
+    """The SDK's models of the services, which all sessions of a process read but once: that is
+    most of what a client costs."""
+    return create_loader(data_path)
 
 
 class AwsSession:
@@ -61,6 +70,8 @@ class AwsSession:
         """A client of ``service``. The caller annotates it with its type."""
         access_key, secret_key = self._keys
         with translated(service):
+            models = _models(self._session.get_config_variable("data_path"))
+            self._session.register_component("data_loader", models)
             return self._session.create_client(
                 service,
                 region_name=self._region,

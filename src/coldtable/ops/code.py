@@ -11,6 +11,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
@@ -35,6 +36,7 @@ _MODE = 0o100644 << 16
 _UNIX = 3
 
 
+@cache
 def build_zip() -> bytes:
     """The zip from the installed package. Raises ``NotInstalled`` if ``tzdata`` is not there."""
     members = dict(_modules(*_HANDLERS)) | dict(_data(_DATA))
