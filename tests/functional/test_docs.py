@@ -6,9 +6,8 @@ import os
 import re
 import shlex
 import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from coldtable.local.process import EmbeddedAws
 from tests.functional.conftest import client
+from tests.functional.forking import Done, Forks
 from tests.functional.installation import Installation
 
 ROOT = Path(__file__).parents[2]
@@ -27,14 +27,6 @@ DOCUMENTS = [*READMES, *sorted((ROOT / "docs").rglob("*.md"))]
 
 # The key of the pages; a real one of the embedded AWS takes its place.
 KEY = "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
-
-# The command line with its clock on the embedded AWS's: there, two days have passed.
-AT_ITS_TIME = """
-import sys, time_machine
-time_machine.travel(float(sys.argv[1])).start()
-from coldtable.cli.app import main
-main(sys.argv[2:])
-"""
 
 
 @dataclass(frozen=True)
@@ -64,15 +56,21 @@ def commands(document: Path) -> list[Command]:
     return found
 
 
-@pytest.mark.parametrize("document", RUN, ids=lambda path: path.name)
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    """Where the commands come from."""
+    with Forks() as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "document", [page for page in RUN if commands(page)], ids=lambda page: page.name
+)
 def test_every_command_works(
-    document: Path, fresh_aws: Callable[..., EmbeddedAws], tmp_path: Path
+    document: Path, forks: Forks, fresh_aws: Callable[..., EmbeddedAws], tmp_path: Path
 ) -> None:
     """Each command of the document exits as it says, on an account with the tables it names and
     the items."""
-    todo = commands(document)
-    if not todo:
-        return
     aws = fresh_aws()
     env = {**os.environ, **aws.env(), "HOME": str(tmp_path)}
     here = Installation(aws, aws.account, partial(client, aws, key="test", secret="test"))
@@ -82,10 +80,15 @@ def test_every_command_works(
             here.boto("dynamodb").put_item(TableName=name, Item={"id": {"S": item}})
     write_profiles(tmp_path)
     key = client(aws, "kms", "test", "test").create_key()["KeyMetadata"]["Arn"]
-    aws.advance(timedelta(days=2))
-    for command in todo:
+    # Midday, whenever the tests run: what a page's schedule exports must not have been just now.
+    aws.move_to((aws.now() + timedelta(days=3)).replace(hour=12, minute=0))
+    for command in commands(document):
         words = tuple(word.replace(KEY, key) for word in command.words)
-        run(replace(command, words=words), aws, env, tmp_path)
+        done = run(words, forks, aws, env, tmp_path)
+        if command.file:
+            (tmp_path / command.file).write_text(done.out)
+        assert done.code == command.exit_code, (command, done)
+        assert "Traceback" not in done.err
 
 
 def write_profiles(home: Path) -> None:
@@ -96,31 +99,27 @@ def write_profiles(home: Path) -> None:
     )
 
 
-def run(command: Command, aws: EmbeddedAws, env: dict[str, str], folder: Path) -> None:
-    program, *rest = command.words
+def run(
+    words: Sequence[str], forks: Forks, aws: EmbeddedAws, env: dict[str, str], folder: Path
+) -> Done:
+    """The command in a folder of its own. The clock is the embedded AWS's: days have passed."""
+    program, *rest = words
     match program:
         case "make":
-            # That it ends well is what CI is for; here, that there is such a target.
-            words = ["make", "--dry-run", *rest]
+            # That it ends well is what CI is for; here, that there is such a target, in the clone.
+            made = subprocess.run(
+                ["make", "--dry-run", *rest], cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            return Done(code=made.returncode, out=made.stdout, err=made.stderr)
         case "pip":
             # From the clone: nobody has published a package of that name yet.
             assert rest == ["install", "."]
-            return
+            return Done(code=0, out="", err="")
         case "coldtable":
-            words = [sys.executable, "-c", AT_ITS_TIME, str(aws.now().timestamp()), *rest]
+            return forks.run(*words, folder=folder, env=env, now=aws.now().timestamp())
         case "aws":
-            words = [str(Path(sys.executable).parent / "aws"), *rest]
-        case _:
-            pytest.fail(f"the documents may not ask people to run {program}")
-    # What people make stays in a folder of its own; the Makefile lies in the clone.
-    cwd = ROOT if program == "make" else folder
-    done = subprocess.run(
-        words, cwd=cwd, env=env, capture_output=True, text=True, timeout=120, check=False
-    )
-    if command.file:
-        (folder / command.file).write_text(done.stdout)
-    assert done.returncode == command.exit_code, (command, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
+            return forks.run(*words, folder=folder, env=env)
+    pytest.fail(f"the documents may not ask people to run {program}")
 
 
 def test_both_readmes_have_the_same_commands_and_tables() -> None:
