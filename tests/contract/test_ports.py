@@ -213,17 +213,17 @@ def test_a_listing_begins_where_it_is_told(objects: ObjectStore) -> None:
     assert [e.key for e in objects.entries("a/", after="a/1097")] == ["a/1098", "a/1099"]
 
 
-def test_a_new_object_is_written_once(objects: ObjectStore) -> None:
+def test_a_new_object_is_written_once(store: ObjectStore) -> None:
     """put_new writes only where nothing is; put writes over it; of many at once one wins."""
-    assert objects.put_new("d/one", b"first")
-    assert not objects.put_new("d/one", b"second")
-    assert b"".join(objects.read("d/one")) == b"first"
-    objects.put("d/one", b"third")
-    assert b"".join(objects.read("d/one")) == b"third"
+    assert store.put_new("d/one", b"first")
+    assert not store.put_new("d/one", b"second")
+    assert b"".join(store.read("d/one")) == b"first"
+    store.put("d/one", b"third")
+    assert b"".join(store.read("d/one")) == b"third"
     with ThreadPoolExecutor(8) as threads:
-        won = list(threads.map(lambda n: objects.put_new("d/two", b"%d" % n), range(8)))
+        won = list(threads.map(lambda n: store.put_new("d/two", b"%d" % n), range(8)))
     assert won.count(True) == 1
-    assert b"".join(objects.read("d/two")) == b"%d" % won.index(True)
+    assert b"".join(store.read("d/two")) == b"%d" % won.index(True)
 
 
 def test_a_stream_becomes_one_object(store: ObjectStore) -> None:

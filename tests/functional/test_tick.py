@@ -84,9 +84,10 @@ def test_forty_days_of_a_continuous_table(here: Account) -> None:
     here.run(14 * DAY, QUARTER)
     here.finish()
     assert here.ledger("orders", old).ended
-    assert here.timeline("orders", old) == here.truth("orders", old)
+    truths = here.truths()
+    assert here.timeline("orders", old) == truths[old]
     assert len(here.timeline("orders", new).coverage) == 1
-    assert here.timeline("orders", new) == here.truth("orders", new)
+    assert here.timeline("orders", new) == truths[new]
     assert here.heard() == ["coldtable: orders: history lost", "coldtable: orders: over"]
     assert here.paid_twice() == []
     assert here.tick().tables[0].plan.actions == ()
