@@ -21,15 +21,20 @@ LAMBDA_READY := $(LAMBDA_VENV)/.ready
 PEERS := .venv-peers
 
 PIP_FLAGS := --quiet --disable-pip-version-check
+# Whoever forbids Python to keep what it has compiled has every process of the tests compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-large test-lambda-python lint bench setup lock clean
+.PHONY: demo test test-large test-lambda-python lint bench setup setup-lambda-python lock clean
 
 demo: $(READY)
 	$(BIN)/coldtable demo
 
-# In as many processes as there are cores; each has an embedded AWS of its own.
+# Each process has an embedded AWS of its own, and waits for it now and then: one more than there are
+# cores keeps them busy. Whoever is done takes of what another one has left.
+IN_PARALLEL = -n $$(( $$(nproc 2>/dev/null || echo 2) + 1 )) --dist worksteal
+
 test: $(READY) test-lambda-python
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest $(IN_PARALLEL)
 
 lint: $(READY)
 	$(BIN)/ruff format --check src tests bench
@@ -60,7 +65,7 @@ $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "coldtable needs Python 3.11 or newer; use: make PYTHON=python3.12 ..."'
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "The venv module is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install $(PIP_FLAGS) --no-compile --require-hashes -r constraints.txt
 	$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -68,11 +73,14 @@ $(READY): constraints.txt pyproject.toml
 test-large: $(READY)
 	$(BIN)/python -m pytest tests/large
 
-# The same pinned versions and hashes. Not compiled: these tests import little of it.
+# The same pinned versions and hashes.
 ifneq ($(LAMBDA_PYTHON),)
+setup-lambda-python: $(LAMBDA_READY)
+
 test-lambda-python: $(LAMBDA_READY)
-	$(LAMBDA_VENV)/bin/python -m pytest -n auto tests/unit tests/property
+	$(LAMBDA_VENV)/bin/python -m pytest $(IN_PARALLEL) --hypothesis-profile=again tests/unit tests/property
 else
+setup-lambda-python:
 test-lambda-python:
 	@echo "No Python 3.13 here: the unit tests run on $$($(PYTHON) --version) alone."
 endif
