@@ -17,9 +17,9 @@ from coldtable.core.verification import Level, Report
 from coldtable.errors import AccessDenied, Different, PartialError
 from coldtable.ops.drill_plan import DrillWish
 from coldtable.testing.exports import NOON
+from tests.unit.archiving import HOURS, Cold
 from tests.unit.drilling import Field
 from tests.unit.restoring import KEY, Ground, spoil
-from tests.unit.test_retrieval import HOURS, Cold
 
 WISH = DrillWish(table="orders", key=KEY)
 
