@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from threading import Barrier
 
 import pytest
 
@@ -13,31 +14,33 @@ from coldtable.ops.crew import Crew
 from coldtable.ops.scan import Reading
 from coldtable.testing.fakes import FakeObjects
 
-MB = 1_000_000
+MB = 1024 * 1024
 
 
 @pytest.mark.parametrize(
-    ("crew", "size", "checked", "cores", "within"),
+    ("crew", "size", "objects", "checked", "cores", "within"),
     [
         # Counting leaves the lock to others: threads, whatever the size.
-        (Crew(cores=2, alone=48 * MB), 1, False, 2, True),
-        (Crew(cores=4), 999 * MB, False, 4, True),
-        # Too many for one lock, a store that keeps one waiting, checks of lines: processes.
-        (Crew(cores=5, alone=48 * MB), 49 * MB, False, 5, False),
-        (Crew(cores=2, threads=8, alone=48 * MB), 49 * MB, False, 2, False),
-        (Crew(cores=2, alone=48 * MB), 13 * MB, True, 2, False),
+        (Crew(cores=2, alone=48 * MB), 1, 1, False, 2, True),
+        (Crew(cores=4), 999 * MB, 9, False, 4, True),
+        (Crew(cores=2, threads=8, alone=48 * MB), 999 * MB, 99, False, 2, True),
+        (Crew(cores=1, threads=8), 9 * MB, 2, False, 1, True),
+        # Too many for one lock, many small objects of a bucket, checks of lines: processes.
+        (Crew(cores=5, alone=48 * MB), 51 * MB, 9, False, 5, False),
+        (Crew(cores=2, threads=8, alone=48 * MB), 51 * MB, 99, False, 2, False),
+        (Crew(cores=2, alone=48 * MB), 13 * MB, 9, True, 2, False),
         # Read sooner than a process begins.
-        (Crew(cores=5, alone=48 * MB), 48 * MB, False, 1, False),
-        (Crew(cores=2, threads=8, alone=48 * MB), 48 * MB, False, 1, False),
-        (Crew(cores=2, alone=48 * MB), 12 * MB, True, 1, False),
-        (Crew(cores=1), 999 * MB, False, 1, False),
+        (Crew(cores=5, alone=48 * MB), 48 * MB, 9, False, 1, False),
+        (Crew(cores=2, threads=8, alone=48 * MB), 48 * MB, 99, False, 1, False),
+        (Crew(cores=2, alone=48 * MB), 12 * MB, 9, True, 1, False),
+        (Crew(cores=1), 999 * MB, 9, False, 1, False),
     ],
 )
 def test_a_crew_for_the_work(
-    crew: Crew, size: int, checked: bool, cores: int, within: bool
+    crew: Crew, size: int, objects: int, checked: bool, cores: int, within: bool
 ) -> None:
     """Threads where they scale, processes where only those do, one where others begin too late."""
-    found = crew.for_size(size, checked=checked)
+    found = crew.for_size(size, objects, checked=checked)
     assert (found.cores, found.within) == (cores, within)
     assert found.threads == crew.threads
 
@@ -80,3 +83,18 @@ def test_whoever_asks_no_more_ends_the_threads() -> None:
     assert [read.key for read in next(reads)] == ["empty"]
     reads.close()  # type: ignore[attr-defined]  # it is a generator
     assert store.ended == 0
+
+
+def test_a_bucket_is_read_in_as_many_streams_as_it_has_threads() -> None:
+    """One core, and a store that keeps one waiting: eight large objects are on their way."""
+    meet = Barrier(8, timeout=30)
+
+    class Slow(FakeObjects):
+        def read(self, key: str) -> Iterator[bytes]:
+            meet.wait()
+            return super().read(key)
+
+    crew = Crew(cores=1, threads=8).for_size(8 * MB, 8)
+    names = [f"{number}" for number in range(8)]
+    read = crew.read(lambda: Slow({}), readings(*names))
+    assert sorted(one.key for reads in read for one in reads) == names

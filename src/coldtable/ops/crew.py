@@ -1,6 +1,6 @@
 """Carry readings out on all cores: processes, because line checks are Python, and threads in each
-of them where a store keeps one waiting. Where lines are only counted and nothing keeps one waiting,
-the threads of one process do: gunzip and MD5 leave Python's lock to the others."""
+of them where a store keeps one waiting. Where lines are only counted the threads of one process do:
+gunzip and MD5 leave Python's lock to the others."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ from coldtable.ports import ObjectStore
 # So many threads hardly wait for each other's turns at Python's lock, which the counting of lines
 # takes a seventh of the time; of more cores processes make more.
 _WITHIN = 4
+# An object of so many bytes is work enough for one thread.
+_LARGE = 1024 * 1024
 # To check lines takes ten times as long as to count them; a process that does so is worth its start
 # for so much less.
 _CHECKED = 4
@@ -50,9 +52,17 @@ class Crew:
     alone: int = 0
     within: bool = False
 
-    def for_size(self, size: int, *, checked: bool = False) -> Crew:
-        """The crew for so many bytes, whose lines are only counted, or each of them checked."""
-        if not checked and self.threads == 1 and 1 < self.cores <= _WITHIN:
+    def for_size(self, size: int, objects: int, *, checked: bool = False) -> Crew:
+        """The crew for so many bytes in so many objects, whose lines are only counted, or each of
+        them checked."""
+        # To ask a bucket for an object is Python's own work: of many small ones it is most.
+        asking = self.threads > 1 and size < objects * _LARGE
+        if (
+            not checked
+            and not asking
+            and max(self.cores, self.threads) > 1
+            and self.cores <= _WITHIN
+        ):
             return replace(self, within=True)
         alone = self.alone // _CHECKED if checked else self.alone
         return replace(self, cores=1) if size <= alone else self
@@ -61,13 +71,13 @@ class Crew:
         self, open_store: OpenStore, batches: Iterable[Sequence[Reading]]
     ) -> Iterator[list[Read]]:
         """Carry out the batches, in any order; ``batches`` is asked for more as they end."""
+        if self.within:
+            yield from _with_threads(max(self.cores, self.threads), open_store(), batches)
+            return
         if self.cores == 1:
             store = open_store()
             for batch in batches:
                 yield read_batch(store, batch, threads=self.threads)
-            return
-        if self.within:
-            yield from _with_threads(self.cores, open_store(), batches)
             return
         # Not a fork: this process has threads, of the SDK and others.
         context = multiprocessing.get_context("spawn")

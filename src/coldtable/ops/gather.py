@@ -45,7 +45,7 @@ def content_of(plan: TablePlan, windows: RestoreWindows, progress: Tell) -> Cont
     if plan.source.increments:
         return _folded(plan, windows, progress)
     if plan.wish.prove and not _proven(plan, plan.base):
-        crew = windows.crew.for_size(plan.estimate.stored_bytes or 0)
+        crew = windows.crew.for_size(plan.estimate.stored_bytes or 0, len(plan.base.files))
         _prove(plan.base, crew, windows.open_store, progress)
     return exported(plan.base, windows.store, windows)
 

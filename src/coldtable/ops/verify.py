@@ -191,7 +191,8 @@ class _Run:
         self.watch.begin(
             len(self.survey.selected), inventory.objects, inventory.bytes, checkpoint.resumed
         )
-        crew = crew.for_size(inventory.bytes, checked=self.wanted.level.reads_items)
+        checked = self.wanted.level.reads_items
+        crew = crew.for_size(inventory.bytes, inventory.objects, checked=checked)
         try:
             for reads in crew.read(open_store, batches(self._readings(checkpoint), inventory.size)):
                 for read in reads:
