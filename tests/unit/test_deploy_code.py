@@ -36,18 +36,31 @@ def test_nothing_of_the_machine_is_in_it(zipped: bytes) -> None:
 
 
 def test_only_what_the_handlers_need(zipped: bytes) -> None:
-    """Our modules that they reach and the time zones: no other door, no SDK, no caches."""
+    """Our modules that they reach and the time zones: no other door, no SDK, no caches, and of
+    restoring nothing that needs a compiled package."""
     names = zipfile.ZipFile(io.BytesIO(zipped)).namelist()
     assert {name.split("/")[0] for name in names} == {"coldtable", "tzdata"}
     rooms = {name.split("/")[1] for name in names if name.startswith("coldtable/")}
     assert {"cli", "local", "infra", "testing", "model_stack.py"}.isdisjoint(rooms)
     assert "coldtable/ops/deploy.py" not in names
+    assert "coldtable/ops/drill_run.py" in names
+    apart = (
+        "ion",
+        "ops/crew",
+        "ops/drill",
+        "ops/fold",
+        "ops/load",
+        "ops/raw",
+        "ops/restore",
+        "ops/scan",
+    )
+    assert not [name for name in apart if f"coldtable/{name}.py" in names]
     assert "tzdata/zoneinfo/Europe/Berlin" in names
     assert not [n for n in names if n.endswith(".pyc") or "__pycache__" in n]
 
 
 def test_handlers_run_from_it_alone(zipped: bytes, tmp_path: Path) -> None:
-    """Unpacked, with nothing but the SDK beside it, both handlers import and know the zones.
+    """Unpacked, with nothing but the SDK beside it, all handlers import and know the zones.
 
     This package's own folder, and whatever else is installed, are not on the path.
     """
@@ -61,9 +74,10 @@ def test_handlers_run_from_it_alone(zipped: bytes, tmp_path: Path) -> None:
         "import sys\n"
         f"sys.path[:0] = [{str(code)!r}, {str(sdk)!r}]\n"
         "import coldtable.handler as h, coldtable.handler_tick as t\n"
+        "import coldtable.handler_verify as v, coldtable.handler_drill as d\n"
         "from zoneinfo import ZoneInfo, reset_tzpath\n"
         "reset_tzpath(())\n"
-        "print(h.__file__, t.__file__, ZoneInfo('Asia/Tokyo').key)\n"
+        "print(h.__file__, t.__file__, v.__file__, d.__file__, ZoneInfo('Asia/Tokyo').key)\n"
     )
     # -I and -S: neither the working directory nor any site-packages; and no zone files of the
     # machine.
@@ -77,5 +91,7 @@ def test_handlers_run_from_it_alone(zipped: bytes, tmp_path: Path) -> None:
     assert done.stdout.split() == [
         str(code / "coldtable/handler.py"),
         str(code / "coldtable/handler_tick.py"),
+        str(code / "coldtable/handler_verify.py"),
+        str(code / "coldtable/handler_drill.py"),
         "Asia/Tokyo",
     ]
