@@ -9,8 +9,6 @@ Anybody else gets the report as the response, with status code 500.
 from __future__ import annotations
 
 import json
-import logging
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -22,25 +20,22 @@ from coldtable.aws.session import AwsSession
 from coldtable.core.request import iso
 from coldtable.core.schedule import latest_moment
 from coldtable.core.settings import has_policies, parse_path, parse_settings
+from coldtable.door import PATH_VARIABLE, log_of, variable
 from coldtable.errors import ColdtableError, ParameterInvalid
 from coldtable.model import ExportReport, FailedTable, Settings, StartedExport
 from coldtable.ops.export import AT_A_TIME, export_tables, report_error
 from coldtable.ports import Exporter, ParameterStore
 
 SCHEDULE = "coldtable.schedule"
-PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
 
-log = logging.getLogger("coldtable.handler")
-logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
-# At INFO it says in each cold start where it found its credentials.
-logging.getLogger("botocore").setLevel(logging.WARNING)
+log = log_of("coldtable.handler")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001  Lambda's form
     """What Lambda calls: ``respond`` with this function's own path, clients and clock."""
     return respond(
         event,
-        path=os.environ.get(PATH_VARIABLE, ""),
+        path=variable(PATH_VARIABLE),
         parameters=_parameters(),
         exporter=_exporter(),
         now=datetime.now(UTC),

@@ -11,9 +11,6 @@ else is done.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -29,6 +26,15 @@ from coldtable.core.configuration import DRILL_DAYS, parse_configuration
 from coldtable.core.metrics import ON_TIME, metric_lines
 from coldtable.core.rotation import due_at
 from coldtable.core.settings import parse_path
+from coldtable.door import (
+    PATH_VARIABLE,
+    STACK_VARIABLE,
+    log_of,
+    print_line,
+    topic,
+    variable,
+    whereabouts,
+)
 from coldtable.errors import ColdtableError, UsageError
 from coldtable.model import Destination
 from coldtable.ops.drill_hands import PATIENCE
@@ -36,35 +42,29 @@ from coldtable.ops.drill_step import Did
 from coldtable.ops.drill_turn import DrillTurnReport, DrillWorld, drill_turn
 from coldtable.ops.pace import watch_of
 from coldtable.ops.restore_plan import Windows
-from coldtable.ops.turn import days_of, unheard, whereabouts
+from coldtable.ops.turn import days_of, unheard
 from coldtable.ports import ParameterStore
 
 SCHEMA = "coldtable.drill-turn/1"
 SCHEDULE = "coldtable.drill"
-PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
-TOPIC_VARIABLE = "COLDTABLE_TOPIC_ARN"
-STACK_VARIABLE = "COLDTABLE_STACK"
 
 # In the last minute nothing is waited for or compared: what came of it is noted and told. Without
 # Lambda's context a run has as long as the template's function.
 _MARGIN_SECONDS, _WHOLE_SECONDS = 60.0, 900.0
 _CLIENTS = Clients(connections=16)
 
-log = logging.getLogger("coldtable.drill")
-logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
-# At INFO it says in each cold start where it found its credentials.
-logging.getLogger("botocore").setLevel(logging.WARNING)
+log = log_of("coldtable.drill")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """What Lambda calls: ``respond`` with this function's own settings, clients and clock."""
     return respond(
         event,
-        path=os.environ.get(PATH_VARIABLE, ""),
-        stack=os.environ.get(STACK_VARIABLE, ""),
+        path=variable(PATH_VARIABLE),
+        stack=variable(STACK_VARIABLE),
         parameters=SsmParameters(_CLIENTS.client("ssm")),
         world=lambda: _world(context, event),
-        measure=_print,
+        measure=print_line,
     )
 
 
@@ -133,12 +133,11 @@ def _problem(report: DrillTurnReport) -> ColdtableError | None:
 
 
 def _world(context: object, event: dict[str, Any]) -> DrillWorld:
-    topic = os.environ.get(TOPIC_VARIABLE, "")
-    partition, region, account = whereabouts(context, topic, TOPIC_VARIABLE)
+    partition, region, account = whereabouts(context)
     return DrillWorld(
         objects=_CLIENTS.objects,
         windows=lambda to: _windows(to, region),
-        notifier=SnsNotifier(_CLIENTS.client("sns"), topic),
+        notifier=SnsNotifier(_CLIENTS.client("sns"), topic()),
         watch=watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS),
         now=lambda: datetime.now(UTC),
         partition=partition,
@@ -175,8 +174,3 @@ def _windows(to: Destination, region: str) -> Windows:
 
 def _no_ion(_line: bytes) -> NoReturn:
     raise UsageError("The export is in ION format, which the stack's function cannot read")
-
-
-def _print(line: str) -> None:
-    """To stdout as it is: the log's own JSON would hide it from CloudWatch."""
-    sys.stdout.write(line + "\n")

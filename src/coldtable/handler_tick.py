@@ -9,9 +9,6 @@ metric, and with it an alarm, tells instead. Anybody else gets the report with s
 from __future__ import annotations
 
 import json
-import logging
-import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +21,8 @@ from coldtable.aws.parameters import SsmParameters
 from coldtable.core.configuration import parse_configuration
 from coldtable.core.metrics import metric_lines
 from coldtable.core.settings import parse_path
-from coldtable.errors import ColdtableError, ParameterInvalid, Untold
+from coldtable.door import PATH_VARIABLE, STACK_VARIABLE, log_of, print_line, topic, variable
+from coldtable.errors import ColdtableError, Untold
 from coldtable.model_policy import Configuration
 from coldtable.ops.cover import Cover, cover
 from coldtable.ops.pace import Watch, watch_of
@@ -33,9 +31,6 @@ from coldtable.ops.tick_report import tick_body
 from coldtable.ports import Beacon, ParameterStore
 
 SCHEDULE = "coldtable.tick"
-PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
-TOPIC_VARIABLE = "COLDTABLE_TOPIC_ARN"
-STACK_VARIABLE = "COLDTABLE_STACK"
 
 # Nothing is begun in the last minute: what is under way then may have to be retried, and the report
 # has to be written. Without Lambda's context a run has as long as the template's function.
@@ -46,22 +41,19 @@ _CLIENTS = Clients(connections=24)
 # The steps that say nothing in the log when they are done.
 _QUIET = ("adopted", "ended", "verified")
 
-log = logging.getLogger("coldtable.tick")
-logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
-# At INFO it says in each cold start where it found its credentials.
-logging.getLogger("botocore").setLevel(logging.WARNING)
+log = log_of("coldtable.tick")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """What Lambda calls: ``respond`` with this function's own settings, clients and clock."""
     return respond(
         event,
-        path=os.environ.get(PATH_VARIABLE, ""),
-        stack=os.environ.get(STACK_VARIABLE, ""),
+        path=variable(PATH_VARIABLE),
+        stack=variable(STACK_VARIABLE),
         parameters=SsmParameters(_CLIENTS.client("ssm")),
         world=lambda: _world(watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS)),
         beacon=HttpBeacon(),
-        measure=_print,
+        measure=print_line,
     )
 
 
@@ -160,24 +152,13 @@ def _log(report: TickReport, heartbeat: str) -> None:
 
 
 def _world(watch: Watch) -> World:
-    topic = os.environ.get(TOPIC_VARIABLE, "")
-    if not topic:
-        raise ParameterInvalid(
-            f"The function's environment has no {TOPIC_VARIABLE}, so nobody could be told anything",
-            hint="Deploy again: the stack sets it",
-        )
     return World(
         exporter=DynamoDbExporter(_CLIENTS.client("dynamodb")),
         directory=DynamoDbDirectory(
             _CLIENTS.client("dynamodb"), lambda: _CLIENTS.client("resourcegroupstaggingapi")
         ),
         objects=_CLIENTS.objects,
-        notifier=SnsNotifier(_CLIENTS.client("sns"), topic),
+        notifier=SnsNotifier(_CLIENTS.client("sns"), topic()),
         watch=watch,
         now=datetime.now(UTC),
     )
-
-
-def _print(line: str) -> None:
-    """To stdout as it is: the log's own JSON would hide it from CloudWatch."""
-    sys.stdout.write(line + "\n")

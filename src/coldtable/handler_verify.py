@@ -10,9 +10,6 @@ raises, once everything else is done.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -25,38 +22,41 @@ from coldtable.core.metrics import SLICE, metric_lines
 from coldtable.core.policy import destinations
 from coldtable.core.rotation import Turn, due_at
 from coldtable.core.settings import parse_path
+from coldtable.door import (
+    PATH_VARIABLE,
+    STACK_VARIABLE,
+    log_of,
+    print_line,
+    topic,
+    variable,
+    whereabouts,
+)
 from coldtable.errors import ColdtableError
 from coldtable.ops.pace import watch_of
 from coldtable.ops.rotate import TurnReport, rotate
-from coldtable.ops.turn import World, days_of, unheard, whereabouts
+from coldtable.ops.turn import World, days_of, unheard
 from coldtable.ports import ParameterStore
 
 SCHEMA = "coldtable.verify-turn/1"
 SCHEDULE = "coldtable.verify"
-PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
-TOPIC_VARIABLE = "COLDTABLE_TOPIC_ARN"
-STACK_VARIABLE = "COLDTABLE_STACK"
 
 # In the last minute nothing is read: what was read is noted and told. Without Lambda's context a
 # run has as long as the template's function.
 _MARGIN_SECONDS, _WHOLE_SECONDS = 60.0, 900.0
 _CLIENTS = Clients(connections=16)
 
-log = logging.getLogger("coldtable.verify")
-logging.getLogger("coldtable").setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO"))
-# At INFO it says in each cold start where it found its credentials.
-logging.getLogger("botocore").setLevel(logging.WARNING)
+log = log_of("coldtable.verify")
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """What Lambda calls: ``respond`` with this function's own settings, clients and clock."""
     return respond(
         event,
-        path=os.environ.get(PATH_VARIABLE, ""),
-        stack=os.environ.get(STACK_VARIABLE, ""),
+        path=variable(PATH_VARIABLE),
+        stack=variable(STACK_VARIABLE),
         parameters=SsmParameters(_CLIENTS.client("ssm")),
         world=lambda: _world(context),
-        measure=_print,
+        measure=print_line,
     )
 
 
@@ -129,19 +129,13 @@ def _problem(report: TurnReport) -> ColdtableError | None:
 
 
 def _world(context: object) -> World:
-    topic = os.environ.get(TOPIC_VARIABLE, "")
-    partition, region, account = whereabouts(context, topic, TOPIC_VARIABLE)
+    partition, region, account = whereabouts(context)
     return World(
         objects=_CLIENTS.objects,
-        notifier=SnsNotifier(_CLIENTS.client("sns"), topic),
+        notifier=SnsNotifier(_CLIENTS.client("sns"), topic()),
         watch=watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS),
         now=lambda: datetime.now(UTC),
         partition=partition,
         region=region,
         account=account,
     )
-
-
-def _print(line: str) -> None:
-    """To stdout as it is: the log's own JSON would hide it from CloudWatch."""
-    sys.stdout.write(line + "\n")

@@ -20,7 +20,7 @@ before = set(sys.modules)
 import {handler}
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
-ROOMS = {"aws", "core", "errors", "model", "ops", "ports"}
+ROOMS = {"aws", "core", "door", "errors", "model", "ops", "ports"}
 RESTORING = {"model_policy", "model_restore", "ports_restore"}
 
 
@@ -37,8 +37,8 @@ def imported(handler: str) -> list[str]:
     ("handler", "rooms", "most"),
     [
         ("handler", ROOMS | {"handler"}, 20),
-        ("handler_tick", ROOMS | {"handler_tick", "model_archive", "model_policy"}, 46),
-        ("handler_verify", ROOMS | {"handler_verify", "model_archive", "model_policy"}, 52),
+        ("handler_tick", ROOMS | {"handler_tick", "model_archive", "model_policy"}, 47),
+        ("handler_verify", ROOMS | {"handler_verify", "model_archive", "model_policy"}, 53),
         ("handler_drill", ROOMS | {"handler_drill", "model_archive", *RESTORING}, 94),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coldtable.core.records import Home
-from coldtable.errors import ColdtableError, ParameterInvalid, ParameterMissing, Untold
+from coldtable.errors import ColdtableError, ParameterMissing, Untold
 from coldtable.model import Destination, Table
 from coldtable.ops.catalog import Catalog, Heads
 from coldtable.ops.history import History, index_names, logs
@@ -31,18 +31,6 @@ class World:
         """A table of that account and region, whether it still exists or not."""
         arn = f"arn:{self.partition}:dynamodb:{self.region}:{self.account}:table/{name}"
         return Table(name=name, arn=arn, table_id=table_id)
-
-
-def whereabouts(context: object, topic: str, variable: str) -> tuple[str, str, str]:
-    """Partition, region and account of the Lambda that runs, by its context; it must know the
-    ``topic`` that it tells people through."""
-    arn = str(getattr(context, "invoked_function_arn", "")).split(":")
-    if not topic or len(arn) < 5:
-        raise ParameterInvalid(
-            f"The function's environment has no {variable}, or it was called without its ARN",
-            hint="Deploy again: the stack sets it",
-        )
-    return arn[1], arn[3], arn[4]
 
 
 def days_of(days: int | None, path: str, name: str, option: str) -> int:
