@@ -68,6 +68,7 @@ class Drills:
         self.parameters = FakeParameters(
             {
                 f"{PATH}/BACKUP_BUCKET_NAME": "archive",
+                **{f"{PATH}/BACKUP_{one}_STR": "0" for one in ("DAY", "HOUR", "MINUTE", "SECOND")},
                 f"{PATH}/POLICY": '{"mode": "continuous", "tables": ["orders"]}',
                 f"{PATH}/DRILL_DAYS": "30",
             }

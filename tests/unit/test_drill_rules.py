@@ -101,7 +101,7 @@ def test_an_rto_is_told_only_if_it_is_true() -> None:
     )  # fmt: skip
 
     def measured(imported: Import | None, **changes: object) -> tuple[object, ...]:
-        drill = some(**changes).measured(now=began + 300 * minute, took=93.0, imported=imported)
+        drill = some(**changes).measured(now=began + 300 * minute, seconds=93.0, imported=imported)
         assert drill.filled
         return drill.rto_seconds, drill.rto_by, (drill.filled - began) / minute
 

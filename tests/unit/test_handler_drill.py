@@ -66,6 +66,7 @@ def test_an_import_that_takes_hours_is_gone_on_with() -> None:
     assert made.ended
     assert record["rtoBy"] == "import"
     assert record["rtoSeconds"] == (made.ended - began).total_seconds() > 4 * 3600
+    assert record["seconds"]["fill"] > 4 * 3600
     assert record["resumed"] is True
     assert (here.scratch, here.known, here.told) == ([], (), [])
 
@@ -313,14 +314,22 @@ def test_a_missing_right_is_raised() -> None:
     "changes",
     [
         {"POLICY": '{"mode": "continuous", "tables": ["users"]}'},
+        {"POLICY": '{"mode": "continuous", "tagged": true, "exclude": ["orders"]}'},
         {"POLICY": '{"mode": "continuous", "tables": ["orders"]}', "policies/orders": OTHER},
     ],
 )
 def test_tables_that_are_not_kept_here_are_left_alone(changes: dict[str, str]) -> None:
-    """What no policy covers any more, and what is exported to another bucket now."""
+    """What no policy covers any more, what is left out, and what is exported elsewhere now."""
     here = Drills()
     here.parameters.values |= {f"{PATH}/{name}": value for name, value in changes.items()}
     assert here.at_its_hour()["tables"] == []
+
+
+def test_a_tag_is_not_looked_up() -> None:
+    """Where tags decide, what has an archive and is not left out is drilled."""
+    here = Drills()
+    here.parameters.values[f"{PATH}/POLICY"] = '{"mode": "continuous", "tagged": true}'
+    assert here.did(here.at_its_hour()) == "passed"
 
 
 def test_another_account_s_tables_are_left_alone() -> None:

@@ -102,22 +102,23 @@ class Drill:
         """Whether more than one run has worked on it."""
         return self.runs > 1
 
-    def measured(self, *, now: datetime, took: float, imported: Import | None) -> Drill:
+    def measured(self, *, now: datetime, seconds: float, imported: Import | None) -> Drill:
         """With when it was filled, and the RTO if there is an honest one.
 
-        ``took`` is how many seconds this run has worked on it, and ``now`` when its table was seen
+        ``seconds`` is how long this run has worked on it, and ``now`` when its table was seen
         to be ready. Of a drill that was gone on with only an import's own times are honest, and
         only if that had begun before: DynamoDB goes on without us.
         """
         if not self.resumed:
-            return replace(self, filled=now, rto_seconds=round(took, 3), rto_by=RtoBy.RUN)
+            return replace(self, filled=now, rto_seconds=round(seconds, 3), rto_by=RtoBy.RUN)
         ended = imported.ended if imported else None
         if imported is None or imported.started is None or ended is None or ended < self.began:
             return replace(self, filled=now)
         if self.resumed_at is None or imported.started > self.resumed_at:
             return replace(self, filled=ended)
-        seconds = round((ended - self.began).total_seconds(), 3)
-        return replace(self, filled=ended, rto_seconds=seconds, rto_by=RtoBy.IMPORT)
+        took = round((ended - self.began).total_seconds(), 3)
+        parts = {**self.seconds, "fill": round((ended - imported.started).total_seconds(), 3)}
+        return replace(self, filled=ended, rto_seconds=took, rto_by=RtoBy.IMPORT, seconds=parts)
 
 
 def drill_of(

@@ -151,7 +151,7 @@ class Run:
         if drill.filled is None:
             drill = drill.measured(
                 now=self._windows.now(),
-                took=monotonic() - self._plan.clock,
+                seconds=monotonic() - self._plan.clock,
                 imported=filled.imported,
             )
         self._drill = replace(drill, table_id=table.table_id)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from coldtable.core.drill import Drill, due_for_drill
 from coldtable.core.evidence import Noted
-from coldtable.core.policy import destinations, is_covered
+from coldtable.core.policy import destinations, is_covered, is_left_out
 from coldtable.core.records import Home
 from coldtable.core.rotation import hour_of
 from coldtable.errors import ColdtableError
@@ -221,8 +221,10 @@ class _Place:
         archive and may have one is kept."""
         if hour_of(home) != self.hour:
             return False
-        kept = self.configuration.selection.tagged or is_covered(self.configuration, home.name)
-        places = destinations(self.configuration, [home.name])
+        said = self.configuration
+        kept = is_covered(said, home.name)
+        kept = kept or (said.selection.tagged and not is_left_out(said, home.name))
+        places = destinations(said, [home.name])
         return kept and (self.to.bucket, self.to.owner) in {(to.bucket, to.owner) for to in places}
 
 
