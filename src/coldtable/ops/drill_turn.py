@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from coldtable.core.drill import Drill, due_for_drill
@@ -77,6 +77,7 @@ def drill_turn(
     """One run at the hour of ``moment``, in every bucket that tables are exported to."""
     tables, errors = list[Drilled](), list[ColdtableError]()
     at, patience = world.now(), Patience(world.watch, world.patience)
+    under_way = set[Home]()
     for to in {(to.bucket, to.owner): to for to in destinations(configuration)}.values():
         windows = replace(world.windows(to), pause=patience.pause, now=world.now, say=log.info)
         place = _Place(
@@ -87,6 +88,7 @@ def drill_turn(
             configuration=configuration,
             hour=moment.hour,
             every=every,
+            under_way=under_way,
         )
         try:
             tables += place.drill()
@@ -107,7 +109,7 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """One bucket's part of a run."""
+    """One bucket's part of a run. ``under_way`` are the tables of all buckets."""
 
     to: Destination
     catalog: Catalog
@@ -116,7 +118,7 @@ class _Place:
     configuration: Configuration
     hour: int
     every: timedelta
-    under_way: set[Home] = field(default_factory=set)
+    under_way: set[Home]
 
     def drill(self) -> Iterator[Drilled]:
         """What is under way, then what is due at this hour; a listing for each table."""
