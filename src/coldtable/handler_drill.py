@@ -35,7 +35,7 @@ from coldtable.door import (
     variable,
     whereabouts,
 )
-from coldtable.errors import ColdtableError, UsageError
+from coldtable.errors import ColdtableError, ParameterInvalid, UsageError
 from coldtable.model import Destination
 from coldtable.ops.drill_hands import PATIENCE
 from coldtable.ops.drill_step import Did
@@ -143,8 +143,18 @@ def _world(context: object, event: dict[str, Any]) -> DrillWorld:
         partition=partition,
         region=region,
         account=account,
-        patience=float(event.get("patience", PATIENCE)),
+        patience=_patience(event),
     )
+
+
+def _patience(event: dict[str, Any]) -> float:
+    text = event.get("patience", PATIENCE)
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        raise ParameterInvalid(
+            f"The event's patience {text!r} is no number of seconds", hint="Write it like 30"
+        ) from None
 
 
 def _windows(to: Destination, region: str) -> Windows:
