@@ -21,18 +21,20 @@ MB = 1024 * 1024
     ("crew", "size", "objects", "checked", "cores", "within"),
     [
         # Counting leaves the lock to others: threads, whatever the size.
-        (Crew(cores=2, alone=48 * MB), 1, 1, False, 2, True),
+        (Crew(cores=2, alone=48 * MB), MB, 8, False, 2, True),
         (Crew(cores=4), 999 * MB, 9, False, 4, True),
         (Crew(cores=2, threads=8, alone=48 * MB), 999 * MB, 99, False, 2, True),
         (Crew(cores=1, threads=8), 9 * MB, 2, False, 1, True),
-        # Too many for one lock, many small objects of a bucket, checks of lines: processes.
+        # Too many for one lock, many small objects, checks of lines: processes.
         (Crew(cores=5, alone=48 * MB), 51 * MB, 9, False, 5, False),
         (Crew(cores=2, threads=8, alone=48 * MB), 51 * MB, 99, False, 2, False),
+        (Crew(cores=2, alone=48 * MB), 51 * MB, 999, False, 2, False),
         (Crew(cores=2, alone=48 * MB), 13 * MB, 9, True, 2, False),
         # Read sooner than a process begins.
         (Crew(cores=5, alone=48 * MB), 48 * MB, 9, False, 1, False),
         (Crew(cores=2, threads=8, alone=48 * MB), 48 * MB, 99, False, 1, False),
         (Crew(cores=2, alone=48 * MB), 12 * MB, 9, True, 1, False),
+        (Crew(cores=2, alone=48 * MB), MB, 9, False, 1, False),
         (Crew(cores=1), 999 * MB, 9, False, 1, False),
     ],
 )

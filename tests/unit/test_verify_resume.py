@@ -192,7 +192,7 @@ def test_without_the_rights_the_run_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("level", "crew"),
-    [(Level.ITEMS, Crew(cores=2, threads=2)), (Level.OBJECTS, Crew(cores=2))],
+    [(Level.ITEMS, Crew(cores=2, threads=2)), (Level.OBJECTS, Crew(cores=2, within=True))],
     ids=["processes", "threads"],
 )
 def test_all_cores_find_what_one_does(tmp_path: Path, level: Level, crew: Crew) -> None:
