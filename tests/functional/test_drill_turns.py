@@ -13,8 +13,8 @@ from coldtable.core.evidence import evidence_folder
 from coldtable.core.records import Home
 from coldtable.core.rotation import hour_of
 from coldtable.local.process import EmbeddedAws
-from tests.functional.conftest import Boto, until
-from tests.functional.installation import STACK, Installation
+from tests.functional.conftest import Boto, Coldtable, until
+from tests.functional.installation import PATH, STACK, Installation
 
 DAY = timedelta(days=1)
 # Those that a drill needs in its course, one after the other; each run gets as far as it may.
@@ -98,9 +98,10 @@ def did(answer: dict[str, Any]) -> str:
     return str(table["did"])
 
 
-def test_a_stack_drills_its_archive(archive: Archive) -> None:
+def test_a_stack_drills_its_archive(archive: Archive, coldtable: Coldtable) -> None:
     """A drill that is refused each right in turn goes on where it was, and passes; an import that
-    takes an hour has that as its RTO; damage is told; and no other table was ever touched."""
+    takes an hour has that as its RTO, and the report says so; damage is told, and the status says
+    so; and no other table was ever touched."""
     here = archive.here
     assert unnamed(archive) == []
     (record,) = archive.records()
@@ -134,6 +135,12 @@ def test_a_stack_drills_its_archive(archive: Archive) -> None:
     assert told == ["coldtable: orders: not drilled"]
     assert archive.tables == ["orders"]
     assert here.dead_letters() == []
+    words = ("--parameter-path", PATH, "--output", "json")
+    reported = coldtable("report", "--since", "2026-01-01", *words).json["tables"][0]["drills"]
+    # The first was kept from asking for its import: that has no honest RTO.
+    assert [one["rtoBy"] for one in reported] == [None, "import"]
+    shown = coldtable("status", *words).json["tables"][0]["incidents"]
+    assert [one["kind"] for one in shown] == ["drill"]
 
 
 def unnamed(archive: Archive) -> list[str]:
