@@ -24,7 +24,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 # Whoever forbids Python to keep what it has compiled has every process of the tests compile it anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-large test-lambda-python lint bench setup setup-lambda-python lock clean
+.PHONY: demo test test-large test-lambda-python lint bench setup collect collect-lambda-python lock clean
 
 demo: $(READY)
 	$(BIN)/coldtable demo
@@ -32,6 +32,11 @@ demo: $(READY)
 # Each process has an embedded AWS of its own, and waits for it now and then: one more than there are
 # cores keeps them busy. Whoever is done takes of what another one has left.
 IN_PARALLEL = -n $$(( $$(nproc 2>/dev/null || echo 2) + 1 )) --dist worksteal
+
+# What the tests import is compiled by one process, and not by all of them at once. What is wrong with
+# it the tests themselves tell.
+collect: $(READY)
+	$(BIN)/python -m pytest --collect-only > /dev/null || true
 
 test: $(READY) test-lambda-python
 	$(BIN)/python -m pytest $(IN_PARALLEL)
@@ -75,12 +80,13 @@ test-large: $(READY)
 
 # The same pinned versions and hashes.
 ifneq ($(LAMBDA_PYTHON),)
-setup-lambda-python: $(LAMBDA_READY)
+collect-lambda-python: $(LAMBDA_READY)
+	$(LAMBDA_VENV)/bin/python -m pytest --collect-only tests/unit tests/property > /dev/null || true
 
 test-lambda-python: $(LAMBDA_READY)
 	$(LAMBDA_VENV)/bin/python -m pytest $(IN_PARALLEL) --hypothesis-profile=again tests/unit tests/property
 else
-setup-lambda-python:
+collect-lambda-python:
 test-lambda-python:
 	@echo "No Python 3.13 here: the unit tests run on $$($(PYTHON) --version) alone."
 endif
