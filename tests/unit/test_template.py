@@ -12,7 +12,7 @@ import pytest
 
 from coldtable.cli.deploy import template as template_text
 from coldtable.core.settings import parse_path
-from coldtable.ops import preflight
+from coldtable.ops import options
 from tests.unit.rendering import REGION, Rendered, statements
 
 
@@ -148,11 +148,11 @@ def test_what_is_said_is_written() -> None:
 @pytest.mark.parametrize(
     ("parameter", "pattern"),
     [
-        ("BucketName", preflight.BUCKET),
-        ("BucketKmsKeyArn", preflight.KMS_KEY),
-        ("ParameterKmsKeyArn", preflight.KMS_KEY),
-        ("AlarmEmail", preflight.EMAIL),
-        ("HeartbeatUrl", preflight.HEARTBEAT),
+        ("BucketName", options.BUCKET),
+        ("BucketKmsKeyArn", options.KMS_KEY),
+        ("ParameterKmsKeyArn", options.KMS_KEY),
+        ("AlarmEmail", options.EMAIL),
+        ("HeartbeatUrl", options.HEARTBEAT),
     ],
 )
 def test_preflight_refuses_what_the_template_would(parameter: str, pattern: str) -> None:
@@ -164,14 +164,14 @@ def test_preflight_refuses_what_the_template_would(parameter: str, pattern: str)
 def test_ticks_are_those_of_the_template() -> None:
     """How often a tick may come is the same for both, too."""
     assert Rendered().body["Parameters"]["TickExpression"]["AllowedPattern"] == (
-        f"^{preflight.TICK}$"
+        f"^{options.TICK}$"
     )
 
 
 def test_log_days_are_those_of_the_template() -> None:
     """The retention periods that are checked first are those that the template takes."""
     declared = Rendered().body["Parameters"]["LogRetentionDays"]["AllowedValues"]
-    assert tuple(declared) == preflight.LOG_DAYS
+    assert tuple(declared) == options.LOG_DAYS
 
 
 def test_longest_path_is_a_path_for_the_template_too() -> None:
