@@ -130,6 +130,7 @@ def test_a_stack_drills_its_archive(archive: Archive, coldtable: Coldtable) -> N
             archive.s3.put_object(Bucket=archive.bucket, Key=key, Body=b"spoilt")
     with here.tick_without("sns:Publish", "drill"):
         assert "sns:Publish is missing" in json.dumps(archive.run())
+    until(lambda: here.scene.alarms(STACK)[f"{STACK}-drill-behind"] == "ALARM")
     assert [did(archive.run()) for _ in range(2)] == ["refused"] * 2
     told = [subject for subject, _ in here.mails() if subject.startswith("coldtable:")]
     assert told == ["coldtable: orders: not drilled"]
