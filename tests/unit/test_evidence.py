@@ -293,6 +293,18 @@ def test_records_of_others_are_passed_over() -> None:
     assert [bad_exports([record | changed]) for changed in others] == [{}] * 3
 
 
+def test_of_two_runs_of_one_second_the_one_that_found_something_counts() -> None:
+    """Which of them came last nobody can tell: damage is not cleared by a run of its own second."""
+    line = {"exportId": "e", "folder": "f", "problems": []}
+    record = {"kind": "verification", "level": "objects", "endedAt": "2026-01-20T05:00:00Z"}
+    found, clear = (
+        {**record, "result": result, "exports": [{**line, "verdict": result}]}
+        for result in ("damaged", "verified")
+    )
+    assert set(bad_exports([found, clear])) == set(bad_exports([clear, found])) == {"e"}
+    assert bad_exports([found, {**clear, "endedAt": "2026-01-20T05:00:01Z"}]) == {}
+
+
 def test_nobody_else_minds_these_records() -> None:
     """The catalog is read, planned with, rebuilt and expired from as if they were not there."""
     night = Night()
