@@ -33,8 +33,8 @@ from coldtable.door import (
 )
 from coldtable.errors import ColdtableError
 from coldtable.ops.pace import watch_of
-from coldtable.ops.rotate import TurnReport, rotate
-from coldtable.ops.turn import World, days_of, unheard
+from coldtable.ops.rotate import TurnReport, VerifyWorld, rotate
+from coldtable.ops.turn import days_of, unheard
 from coldtable.ports import ParameterStore
 
 SCHEMA = "coldtable.verify-turn/1"
@@ -66,7 +66,7 @@ def respond(
     path: str,
     stack: str,
     parameters: ParameterStore,
-    world: Callable[[], World],
+    world: Callable[[], VerifyWorld],
     measure: Callable[[str], None],
 ) -> dict[str, Any]:
     """One run, with its metrics given to ``measure`` line by line.
@@ -128,9 +128,9 @@ def _problem(report: TurnReport) -> ColdtableError | None:
     return unheard(what, report.problems, errors)
 
 
-def _world(context: object) -> World:
+def _world(context: object) -> VerifyWorld:
     partition, region, account = whereabouts(context)
-    return World(
+    return VerifyWorld(
         objects=_CLIENTS.objects,
         notifier=SnsNotifier(_CLIENTS.client("sns"), topic()),
         watch=watch_of(context, whole=_WHOLE_SECONDS, margin=_MARGIN_SECONDS),

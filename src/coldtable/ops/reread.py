@@ -41,7 +41,7 @@ from coldtable.ops.survey import load_list
 from coldtable.ports import ObjectStore
 
 # Most of reading is unzipping, and zlib lets other threads run meanwhile; the rest is waiting.
-_AT_A_TIME = 8
+AT_A_TIME = 8
 # So many exports are open at once, with the lists of their files.
 _OPEN = 64
 _NO_TIME = "there was no time left to read it"
@@ -111,18 +111,20 @@ class _Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Reads the exports of one TableId, as far as the time of ``watch`` goes."""
+    """Reads the exports of one TableId, as far as the time of ``watch`` goes, so many objects at a
+    time as it has ``threads``."""
 
     history: History
     table: Table
     turn: Turn
     watch: Watch
+    threads: int = AT_A_TIME
 
     def read(self, chosen: Sequence[Kept]) -> Reread:
         """Read these exports: of full ones the files of the slice, of the others all."""
         chosen = chosen[::-1] if self.turn.backwards else chosen
         done = Reread()
-        with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        with ThreadPoolExecutor(self.threads) as threads:
             for start in range(0, len(chosen), _OPEN):
                 opened = list(threads.map(self._open, chosen[start : start + _OPEN]))
                 readings = [(one, file) for one in opened for file in one.wanted]

@@ -22,11 +22,18 @@ from coldtable.model_archive import IncidentKind
 from coldtable.ops.catalog import Catalog
 from coldtable.ops.evidence import known_bad, record_verification
 from coldtable.ops.history import History
-from coldtable.ops.reread import Reader, Reread, kept_exports
+from coldtable.ops.reread import AT_A_TIME, Reader, Reread, kept_exports
 from coldtable.ops.tell import Desk, tell
 from coldtable.ops.turn import Lives, World, lives_of
 
 log = logging.getLogger("coldtable.verify")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyWorld(World):
+    """A turn's world, and how many objects are read at a time."""
+
+    threads: int = AT_A_TIME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +76,7 @@ class TurnReport:
                 yield f"{table.name}: {table.error.message}"
 
 
-def rotate(turn: Turn, places: Iterable[Destination], world: World) -> TurnReport:
+def rotate(turn: Turn, places: Iterable[Destination], world: VerifyWorld) -> TurnReport:
     """Verify the tables of this hour in every bucket of ``places``, former ones too."""
     tables, errors = list[TableTurn](), list[ColdtableError]()
     at = world.now()
@@ -93,7 +100,7 @@ class _Table:
     home: Home
     lives: Lives
     turn: Turn
-    world: World
+    world: VerifyWorld
 
     def verify(self) -> TableTurn:
         name = self.home.name
@@ -140,7 +147,13 @@ class _Table:
             if (due or kept.export_id in known) and kept.piece.attempt.span:
                 spans[kept.export_id] = kept.piece.attempt.span
         table = self.world.table(self.home.name, history.table_id)
-        reader = Reader(history=history, table=table, turn=self.turn, watch=self.world.watch)
+        reader = Reader(
+            history=history,
+            table=table,
+            turn=self.turn,
+            watch=self.world.watch,
+            threads=self.world.threads,
+        )
         return reader.read(chosen)
 
     def _record(self, checked: Sequence[Checked], began: datetime) -> tuple[str, ...]:
