@@ -1,12 +1,16 @@
-"""What the doors of the Lambdas share: environment, log, and what they print for CloudWatch."""
+"""What the doors of the Lambdas share: environment, log, answers, and what they print for
+CloudWatch."""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from coldtable.errors import ParameterInvalid
+from coldtable.errors import ColdtableError, ParameterInvalid, ParameterMissing, Untold
 
 PATH_VARIABLE = "COLDTABLE_PARAMETER_PATH"
 TOPIC_VARIABLE = "COLDTABLE_TOPIC_ARN"
@@ -45,6 +49,50 @@ def whereabouts(context: object) -> tuple[str, str, str]:
             "The function was called without its ARN", hint="Call it as Lambda does"
         )
     return arn[1], arn[3], arn[4]
+
+
+def days_of(days: int | None, path: str, name: str, option: str) -> int:
+    """The number that says how often the function does its work."""
+    if days is None:
+        raise ParameterMissing(
+            f"The parameter {path}/{name} does not exist, so nothing says how often this is done",
+            hint=f"Create it, or deploy again: with {option}, or without to remove this function",
+        )
+    return days
+
+
+def unheard(
+    what: str, problems: Iterable[str], errors: Iterable[ColdtableError | None]
+) -> ColdtableError | None:
+    """What nobody would hear of otherwise, in one error; ``what`` says in words what was to be."""
+    lines = list(problems)
+    if not lines:
+        return None
+    return Untold(
+        f"{what}: " + "; ".join(lines),
+        hint="\n".join(dict.fromkeys(error.hint for error in errors if error and error.hint)),
+    )
+
+
+def answer(
+    body: Mapping[str, Any], problem: ColdtableError | None, *, by_schedule: bool
+) -> dict[str, Any]:
+    """What a run answers, with the ``problem`` that nobody would hear of otherwise; to the schedule
+    that is raised."""
+    if problem and by_schedule:
+        raise problem
+    told = {**body, "problem": problem and problem.told}
+    return {"statusCode": 500 if problem else 200, "body": json.dumps(told)}
+
+
+def refusal(
+    error: ColdtableError, log: logging.Logger, body: Mapping[str, Any], *, by_schedule: bool
+) -> dict[str, Any]:
+    """What a run answers that did not come to its work; to the schedule that is raised."""
+    log.error(error.message, extra={"code": error.code, "hint": error.hint})
+    if by_schedule:
+        raise error
+    return {"statusCode": 500, "body": json.dumps({**body, **error.told})}
 
 
 def print_line(line: str) -> None:

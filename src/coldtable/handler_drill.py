@@ -10,7 +10,6 @@ else is done.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
@@ -29,9 +28,13 @@ from coldtable.core.settings import parse_path
 from coldtable.door import (
     PATH_VARIABLE,
     STACK_VARIABLE,
+    answer,
+    days_of,
     log_of,
     print_line,
+    refusal,
     topic,
+    unheard,
     variable,
     whereabouts,
 )
@@ -42,7 +45,6 @@ from coldtable.ops.drill_step import Did
 from coldtable.ops.drill_turn import DrillTurnReport, DrillWorld, drill_turn
 from coldtable.ops.pace import watch_of
 from coldtable.ops.restore_plan import Windows
-from coldtable.ops.turn import days_of, unheard
 from coldtable.ports import ParameterStore
 
 SCHEMA = "coldtable.drill-turn/1"
@@ -89,10 +91,7 @@ def respond(
         days = days_of(configuration.drill_days, path, DRILL_DAYS, "--drill-days")
         moment = due_at(event, there.now())
     except ColdtableError as error:
-        log.error(error.message, extra={"code": error.code, "hint": error.hint})
-        if by_schedule:
-            raise
-        return {"statusCode": 500, "body": json.dumps({"schema": SCHEMA, **error.told})}
+        return refusal(error, log, {"schema": SCHEMA}, by_schedule=by_schedule)
     report = drill_turn(moment, timedelta(days=days), configuration, there)
     failed = sum(table.did is Did.FAILED for table in report.tables)
     counts = {ON_TIME: int(report.on_time), "DrillsFailed": failed}
@@ -100,11 +99,7 @@ def respond(
         measure(line)
     body = _body(report)
     log.info("drilled", extra=body)
-    problem = _problem(report)
-    if problem and by_schedule:
-        raise problem
-    body = {"schema": SCHEMA, **body, "problem": problem and problem.told}
-    return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
+    return answer({"schema": SCHEMA, **body}, _problem(report), by_schedule=by_schedule)
 
 
 def _body(report: DrillTurnReport) -> dict[str, Any]:

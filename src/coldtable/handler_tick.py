@@ -8,7 +8,6 @@ metric, and with it an alarm, tells instead. Anybody else gets the report with s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -21,8 +20,18 @@ from coldtable.aws.parameters import SsmParameters
 from coldtable.core.configuration import parse_configuration
 from coldtable.core.metrics import metric_lines
 from coldtable.core.settings import parse_path
-from coldtable.door import PATH_VARIABLE, STACK_VARIABLE, log_of, print_line, topic, variable
-from coldtable.errors import ColdtableError, Untold
+from coldtable.door import (
+    PATH_VARIABLE,
+    STACK_VARIABLE,
+    answer,
+    log_of,
+    print_line,
+    refusal,
+    topic,
+    unheard,
+    variable,
+)
+from coldtable.errors import ColdtableError
 from coldtable.model_policy import Configuration
 from coldtable.ops.cover import Cover, cover
 from coldtable.ops.pace import Watch, watch_of
@@ -78,10 +87,7 @@ def respond(
         there = world()
         covered = cover(configuration, there.directory)
     except ColdtableError as error:
-        log.error(error.message, extra={"code": error.code, "hint": error.hint})
-        if by_schedule:
-            raise
-        return {"statusCode": 500, "body": json.dumps(error.told)}
+        return refusal(error, log, {}, by_schedule=by_schedule)
     report = tick(covered.policies, there, uncovered=covered.uncovered)
     for line in _measured(stack, report):
         measure(line)
@@ -89,10 +95,8 @@ def respond(
     # The monitor outside is the last to speak: it should hear nothing when nobody could be told.
     heartbeat = "withheld" if problem else _beat(configuration, beacon)
     _log(report, heartbeat)
-    if problem and by_schedule:
-        raise problem
-    body = {**tick_body(report), "heartbeat": heartbeat, "problem": problem and problem.told}
-    return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
+    body = {**tick_body(report), "heartbeat": heartbeat}
+    return answer(body, problem, by_schedule=by_schedule)
 
 
 def _measured(stack: str, report: TickReport) -> list[str]:
@@ -111,17 +115,12 @@ def _measured(stack: str, report: TickReport) -> list[str]:
 
 def _unheard(report: TickReport, covered: Cover) -> ColdtableError | None:
     """What nobody could be told of, in one error."""
-    lines = [f"{t.name}: {t.error.message}" for t in report.tables if t.untold and t.error]
-    hints = [t.error.hint for t in report.tables if t.untold and t.error]
+    untold = [(t.name, t.error) for t in report.tables if t.untold and t.error]
+    lines = [f"{name}: {error.message}" for name, error in untold]
     if covered.problem:
         lines.insert(0, f"not every table could be found: {covered.problem.message}")
-        hints.insert(0, covered.problem.hint)
-    if not lines:
-        return None
-    return Untold(
-        "The tick met what it could tell nobody of: " + "; ".join(lines),
-        hint="\n".join(dict.fromkeys(filter(None, hints))),
-    )
+    errors = [covered.problem, *(error for _, error in untold)]
+    return unheard("The tick met what it could tell nobody of", lines, errors)
 
 
 def _beat(configuration: Configuration, beacon: Beacon) -> str:

@@ -9,7 +9,6 @@ raises, once everything else is done.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -25,16 +24,19 @@ from coldtable.core.settings import parse_path
 from coldtable.door import (
     PATH_VARIABLE,
     STACK_VARIABLE,
+    answer,
+    days_of,
     log_of,
     print_line,
+    refusal,
     topic,
+    unheard,
     variable,
     whereabouts,
 )
 from coldtable.errors import ColdtableError
 from coldtable.ops.pace import watch_of
 from coldtable.ops.rotate import TurnReport, VerifyWorld, rotate
-from coldtable.ops.turn import days_of, unheard
 from coldtable.ports import ParameterStore
 
 SCHEMA = "coldtable.verify-turn/1"
@@ -81,21 +83,14 @@ def respond(
         days = days_of(configuration.verify_days, path, VERIFY_DAYS, "--verify-days")
         turn = Turn(moment=due_at(event, there.now()), days=days)
     except ColdtableError as error:
-        log.error(error.message, extra={"code": error.code, "hint": error.hint})
-        if by_schedule:
-            raise
-        return {"statusCode": 500, "body": json.dumps({"schema": SCHEMA, **error.told})}
+        return refusal(error, log, {"schema": SCHEMA}, by_schedule=by_schedule)
     report = rotate(turn, destinations(configuration), there)
     counts = {SLICE: int(report.is_whole), "BadExports": sum(len(t.bad) for t in report.tables)}
     for line in metric_lines(stack, report.at, counts, {}, beat=None):
         measure(line)
     body = _body(report)
     log.info("verified", extra={name: body[name] for name in ("slice", "complete", "tables")})
-    problem = _problem(report)
-    if problem and by_schedule:
-        raise problem
-    body = {"schema": SCHEMA, **body, "problem": problem and problem.told}
-    return {"statusCode": 500 if problem else 200, "body": json.dumps(body)}
+    return answer({"schema": SCHEMA, **body}, _problem(report), by_schedule=by_schedule)
 
 
 def _body(report: TurnReport) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from coldtable.core.records import Home
-from coldtable.errors import ColdtableError, ParameterMissing, Untold
 from coldtable.model import Destination, Table
 from coldtable.ops.catalog import Catalog, Heads
 from coldtable.ops.history import History, index_names, logs
@@ -31,29 +30,6 @@ class World:
         """A table of that account and region, whether it still exists or not."""
         arn = f"arn:{self.partition}:dynamodb:{self.region}:{self.account}:table/{name}"
         return Table(name=name, arn=arn, table_id=table_id)
-
-
-def days_of(days: int | None, path: str, name: str, option: str) -> int:
-    """The number that says how often the function does its work."""
-    if days is None:
-        raise ParameterMissing(
-            f"The parameter {path}/{name} does not exist, so nothing says how often this is done",
-            hint=f"Create it, or deploy again: with {option}, or without to remove this function",
-        )
-    return days
-
-
-def unheard(
-    what: str, problems: Iterable[str], errors: Iterable[ColdtableError | None]
-) -> ColdtableError | None:
-    """What nobody would hear of otherwise, in one error; ``what`` says in words what was to be."""
-    lines = list(problems)
-    if not lines:
-        return None
-    return Untold(
-        f"{what}: " + "; ".join(lines),
-        hint="\n".join(dict.fromkeys(error.hint for error in errors if error and error.hint)),
-    )
 
 
 @dataclass(slots=True)
