@@ -115,7 +115,7 @@ def _body(report: DrillTurnReport) -> dict[str, Any]:
                 "record": table.record,
                 "told": list(table.told),
                 "late": table.late,
-                "error": table.error.message if table.error else None,
+                "error": table.error and table.error.told,
             }
             for table in report.tables
         ],

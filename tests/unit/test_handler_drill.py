@@ -306,6 +306,9 @@ def test_a_missing_right_is_raised() -> None:
         here.at_its_hour()
     assert here.measured["DrillsOnTime"] == 0
     assert (here.records(), here.told) == ([], [])
+    by_hand = here.run(1, event={"source": "me"})
+    assert by_hand["status"] == 500
+    assert by_hand["tables"][0]["error"]["code"] == AccessDenied.code
     here.tables.hear = lambda _: None
     assert here.did(here.run(1)) == "passed"
 
